@@ -1,0 +1,49 @@
+# Each target sets up what it needs: a virtual environment in .venv, filled from the hashed requirements.
+
+PYTHON := $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,\
+  $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
+
+.PHONY: run test check fix manifest
+.DEFAULT_GOAL := run
+
+# With a Slack token in the environment or .env, Bobbin; without one, the sandbox and the address of its page.
+run: .venv/.installed
+	@if [ -n "$$SLACK_BOT_TOKEN" ] || grep -Eqs "^(export )?SLACK_BOT_TOKEN *= *[\"']?[^\"' ]" .env; \
+	then exec .venv/bin/python -m bot; else exec .venv/bin/python -m bot sandbox; fi
+
+test: .venv/.installed-dev
+	@.venv/bin/python -m pytest $(ARGS)
+
+check: .venv/.installed-dev
+	@.venv/bin/ruff format --check --quiet
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+fix: .venv/.installed-dev
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+manifest: .venv/.installed
+	@.venv/bin/python -m bot manifest
+
+.venv/.installed: requirements.txt | .venv/bin/pip
+	@echo "Installing what Bobbin needs into .venv (once)" >&2
+	@$(PIP) -r $<
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt | .venv/bin/pip
+	@echo "Installing what its tests and checks need into .venv (once)" >&2
+	@$(PIP) -r $<
+	@touch $@
+
+# Debian splits venv from Python. A venv made without pip is a half one: it is taken away again.
+.venv/bin/pip:
+	@[ -n "$(PYTHON)" ] || { echo "Bobbin needs Python 3.11 or newer on the PATH." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || { rm -rf .venv; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Debian's package python3-venv" >&2; \
+	    { apt-get update && apt-get install -y python3-venv; } >/dev/null 2>&1; \
+	    $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }; \
+	  else echo "Python cannot make a virtual environment: install python3-venv, then run make again." >&2; exit 1; fi; }

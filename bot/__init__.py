@@ -1,0 +1,1 @@
+"""Bobbin: Claude on Amazon Bedrock in a team's Slack threads. `docs/architecture.md` is the map."""

@@ -1,0 +1,67 @@
+"""python -m bot [serve | sandbox | manifest]."""
+
+import argparse
+import asyncio
+import json
+import sys
+
+from bot.errors import BadConfiguration, BobbinError, StoreForeign
+from bot.settings import Settings
+from bot.telemetry import configure_logging
+
+BAD_CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h."""
+
+# Each command imports what it needs: no other one waits for Slack's and AWS's libraries.
+
+
+def main() -> int:
+    """Run one command. 0 at its end (or after SIGTERM, SIGINT), 78 for bad configuration, 1 otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bot", description="Claude on Amazon Bedrock in Slack threads."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("serve", help="answer in Slack (the default)")
+    commands.add_parser("sandbox", help="try Bobbin without Slack and AWS, on a page of this machine")
+    commands.add_parser("manifest", help="print the manifest of the Slack app")
+    command = parser.parse_args().command or "serve"
+    try:
+        if command == "manifest":
+            return _manifest()
+        return _serve() if command == "serve" else _sandbox()
+    except (BadConfiguration, StoreForeign) as error:
+        problems = error.problems if isinstance(error, BadConfiguration) else [f"DATABASE_URL: {error}"]
+        print("Bobbin cannot start with these settings:", *problems, sep="\n  ", file=sys.stderr)  # noqa: T201  what a person reads
+        return BAD_CONFIGURATION
+    except BobbinError as error:
+        print(f"Bobbin stops: {error}", file=sys.stderr)  # noqa: T201  what a person reads
+        return 1
+
+
+def _serve() -> int:
+    from bot.app import serve  # noqa: PLC0415
+
+    settings = Settings.load()
+    configure_logging(settings.log_level, settings.log_format)
+    asyncio.run(serve(settings))
+    return 0
+
+
+def _sandbox() -> int:
+    from bot.sandbox.command import run  # noqa: PLC0415
+
+    settings = Settings.load(need_slack=False)
+    configure_logging(settings.log_level, settings.log_format)
+    asyncio.run(run(port=settings.sandbox_port, model=settings.sandbox_model))
+    return 0
+
+
+def _manifest() -> int:
+    from bot.slack.manifest import manifest  # noqa: PLC0415
+
+    print(json.dumps(manifest(), indent=2, ensure_ascii=False))  # noqa: T201  the command's result
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

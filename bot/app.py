@@ -1,0 +1,212 @@
+"""Puts the pieces together, starts, drains, stops. The only module that imports every adapter."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
+from typing import Any, TypeVar
+
+import structlog
+
+from bot.bedrock import open_model
+from bot.dispatch import Background, Dispatcher, every
+from bot.errors import BadConfiguration, StoreUnavailable
+from bot.policy import Rules
+from bot.ports import Model, Store
+from bot.prompt import WHO
+from bot.recovery import SCRUB_SECONDS, SWEEP_SECONDS, Recovery
+from bot.settings import Settings
+from bot.slack.connection import Slack, connect
+from bot.slack.listeners import Listeners, Outlets
+from bot.slack.workspace import SlackWorkspace
+from bot.turns import Limits, Turns
+from bot.web import health_server
+from storage import open_store
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_STORE_AGAIN_SECONDS = 5.0
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then finish what is running and return.
+
+    Raises `BadConfiguration` (nothing was started), `StoreInUse`, `StoreForeign`.
+    """
+    began = monotonic()
+    async with AsyncExitStack() as stack:
+        stopping = _stop_signal()
+        process = Process(settings)
+        if settings.port is not None:
+            await stack.enter_async_context(
+                health_server(settings.host, settings.port, live=process.live, ready=process.ready)
+            )
+        opened = await _unless(stopping, _open(settings, stack))
+        if opened is None:
+            return
+        await process.start(*opened)
+        _log.info("ready", seconds=round(monotonic() - began, 3))
+        await process.ended(stopping)
+        _log.info("stopping")
+        await process.stop()
+    _log.info("stopped")
+
+
+class Process:
+    """One running Bobbin: its parts, its loops, its health."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loops: list[asyncio.Task[None]] = []
+        self._background = Background()
+
+    def live(self) -> Mapping[str, bool]:
+        """Whether every loop goes round."""
+        return {loop.get_name(): not loop.done() for loop in self._loops}
+
+    async def ready(self) -> Mapping[str, bool]:
+        """Whether people are served: the database takes writes, the socket is open, Slack answers."""
+        if not self._loops:
+            return {"started": False}
+        slack = await self._socket.connected() and await self._slack.reachable()
+        return {"database": await self._store.writable(), "slack": slack}
+
+    async def start(self, model: Model, slack: Slack, store: Store) -> None:
+        """Take up what an earlier process left, then let events in."""
+        settings = self._settings
+        settle = settings.recovery_settle_seconds
+        workspace = SlackWorkspace(slack.api, store, slack.me, settle=settle)
+        rules = _rules(settings)
+        turns = Turns(
+            store,
+            model,
+            workspace,
+            rules=rules,
+            who=settings.system_prompt or WHO,
+            limits=Limits(settings.lease_seconds, settle, settings.max_output_tokens),
+        )
+        owner = f"{os.uname().nodename}:{os.getpid()}"
+        self._dispatcher = Dispatcher(store, turns, owner=owner, slots=settings.max_concurrent_answers)
+        outlets = Outlets(
+            wake=self._dispatcher.wake,
+            stop=self._dispatcher.stop,
+            tell=lambda message, reason: workspace.tell(message.thread, message.author, reason),
+            welcome=slack.welcome,
+            later=self._background.later,
+        )
+        recovery = Recovery(store, workspace, settle=settle)
+        await recovery.start()
+        self._store, self._slack = store, slack
+        self._socket = slack.socket(Listeners(store, slack.me, rules, outlets))
+        self._loops = [
+            asyncio.create_task(self._dispatcher.run(), name="dispatch"),
+            asyncio.create_task(self._socket.keep(), name="socket"),
+            asyncio.create_task(every(SWEEP_SECONDS, "sweep", recovery.sweep), name="sweep"),
+            asyncio.create_task(every(SCRUB_SECONDS, "scrub", recovery.scrub), name="scrub"),
+        ]
+        await self._socket.opened()
+
+    async def ended(self, stopping: "asyncio.Future[None]") -> None:
+        """Wait until it is told to stop. A loop that ends by itself is a bug: it is raised."""
+        done, _ = await asyncio.wait([stopping, *self._loops], return_when=asyncio.FIRST_COMPLETED)
+        for loop in self._loops:
+            if loop in done:
+                loop.result()
+
+    async def stop(self) -> None:
+        """Let no event in, finish what runs within the time, give the rest back."""
+        await self._socket.close()
+        await self._dispatcher.drain(self._settings.drain_seconds)
+        await self._background.close(_BACKGROUND_SECONDS)
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+
+_BACKGROUND_SECONDS = 1.0
+
+
+async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Model, Slack, Store]:
+    """Open AWS, Slack, the database, in this order: where a setting is refused, nothing was started."""
+    problems: list[str] = []
+    try:
+        model = await stack.enter_async_context(
+            open_model(
+                settings.bedrock_model_id,
+                region=settings.region,
+                concurrency=settings.max_concurrent_answers,
+                idle_seconds=settings.bedrock_idle_seconds,
+            )
+        )
+    except BadConfiguration as error:
+        problems += error.problems
+    try:
+        slack = await stack.enter_async_context(
+            connect(
+                bot_token=settings.slack_bot_token.get_secret_value(),
+                app_token=settings.slack_app_token.get_secret_value(),
+                api_url=settings.slack_api_url,
+                timeout=settings.slack_timeout,
+                paced=settings.slack_pacing,
+            )
+        )
+    except BadConfiguration as error:
+        problems += error.problems
+    if problems:
+        raise BadConfiguration(problems)
+    return model, slack, await stack.enter_async_context(_patient_store(settings))
+
+
+@asynccontextmanager
+async def _patient_store(settings: Settings) -> AsyncIterator[Store]:
+    """Open the database, waiting for it while it is out of reach."""
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                store = await stack.enter_async_context(
+                    open_store(settings.database_url, lease=settings.lease_seconds)
+                )
+                break
+            except StoreUnavailable as error:
+                _log.warning("the database is out of reach: trying again", error=str(error))
+                await asyncio.sleep(_STORE_AGAIN_SECONDS)
+        yield store
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        thread_replies=settings.thread_replies,
+        external_users=settings.external_users,
+        guests=settings.guests,
+        allowed_channels=settings.allowed_channels,
+        allowed_users=settings.allowed_users,
+        allowed_bots=settings.allowed_bots,
+    )
+
+
+def _stop_signal() -> "asyncio.Future[None]":
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        if not stopping.done():
+            stopping.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopping
+
+
+async def _unless(stopping: "asyncio.Future[None]", work: Coroutine[Any, Any, T]) -> T | None:
+    """Give the result, or None when the process is told to stop before there is one."""
+    task: asyncio.Task[T] = asyncio.create_task(work)
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return None

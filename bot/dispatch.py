@@ -1,0 +1,137 @@
+"""Which conversation next: slots, wake-ups, the drain."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from bot.errors import StoreError
+from bot.lease import Lease
+from bot.ports import Store, Turn
+from bot.turns import Turns
+
+_log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 1.0
+"""The net below the wake-ups."""
+_AFTER_ERROR_SECONDS = 1.0
+
+
+class Dispatcher:
+    """Gives every free slot to the conversation whose turn it is. `slots`: answers at once."""
+
+    def __init__(self, store: Store, turns: Turns, *, owner: str, slots: int) -> None:
+        self._store = store
+        self._turns = turns
+        self._owner = owner
+        self._slots = slots
+        self._running: dict[int, tuple[asyncio.Task[None], Lease]] = {}
+        self._news = asyncio.Event()
+        self._draining = False
+
+    @property
+    def running(self) -> int:
+        """How many turns are being worked on."""
+        return len(self._running)
+
+    def wake(self) -> None:
+        """Something may be there to do."""
+        self._news.set()
+
+    def stop(self, turn: int, why: str) -> None:
+        """End a turn that runs here, at once."""
+        if turn in self._running:
+            self._running[turn][1].end(why)
+
+    async def run(self) -> None:
+        """Claim and start turns until cancelled."""
+        while not self._draining:
+            self._news.clear()
+            try:
+                await self._fill()
+                wait = await self._store.next_due()
+            except StoreError as error:
+                _log.error("nothing can be claimed", error=str(error))
+                wait = _AFTER_ERROR_SECONDS
+            try:
+                async with asyncio.timeout(
+                    min(_POLL_SECONDS, _POLL_SECONDS if wait is None else wait + 0.01)
+                ):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def drain(self, seconds: float) -> None:
+        """Claim nothing more; let what runs end within the time; give the rest back, still open."""
+        self._draining = True
+        self._news.set()
+        tasks = [task for task, _ in self._running.values()]
+        if not tasks:
+            return
+        _log.info("finishing the running answers", count=len(tasks), seconds=seconds)
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task, lease in list(self._running.values()):
+            if task in late:
+                lease.end("drained")
+        if late:
+            _log.info("answers given back unfinished", count=len(late))
+            await asyncio.wait(late, timeout=_GIVE_BACK_SECONDS)
+
+    async def _fill(self) -> None:
+        while (free := self._slots - len(self._running)) > 0 and not self._draining:
+            claimed = await self._store.claim(self._owner, free)
+            for turn in claimed:
+                self._start(turn)
+            if len(claimed) < free:
+                return
+
+    def _start(self, turn: Turn) -> None:
+        lease = self._turns.lease(turn)
+        task = asyncio.create_task(self._turns.run(turn, lease), name=f"turn {turn.id}")
+        self._running[turn.id] = (task, lease)
+        task.add_done_callback(lambda done: self._ended(turn.id, done))
+
+    def _ended(self, turn: int, task: asyncio.Task[None]) -> None:
+        self._running.pop(turn, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a turn broke: it is taken up when its lease has run out", turn=turn, exc_info=error)
+        self.wake()
+
+
+_GIVE_BACK_SECONDS = 2.0
+
+
+class Background:
+    """Small things to do after an ack: kept referenced, their failures logged, ended with the process."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it soon."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def close(self, seconds: float) -> None:
+        """Wait for what is under way."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("something after an ack failed", exc_info=error)
+
+
+async def every(seconds: float, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do it again and again until cancelled; a failure of the store or Slack waits for the next time."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001  whatever it is, the next time may go well
+            _log.exception("a chore failed: it is tried again", chore=name)
+        await asyncio.sleep(seconds)

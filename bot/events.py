@@ -1,0 +1,119 @@
+"""What can happen in a thread, in the core's own words. Pure values.
+
+`bot/slack/incoming.py` makes them from Slack's events, `bot/policy.py` decides about them, the store
+keeps them. Slack's `ts` is text of the form "seconds.microseconds", unique in its channel, and sorts by
+time.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.conversation import ThreadKey
+
+Command = Literal["mute", "wake", "stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that came with a message: what Slack says of it, unread."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who writes in a thread, as `users.info` tells."""
+
+    id: str
+    name: str
+    guest: bool = False
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message that somebody posted."""
+
+    event_id: str
+    thread: ThreadKey
+    ts: str
+    direct: bool
+    """In a DM with Bobbin."""
+    author: str
+    """The person's (or bot's) user id; a bot without one is named by its bot id."""
+    text: str
+    """Slack's own markup, as it came."""
+    files: tuple[File, ...] = ()
+    bot: bool = False
+    external: bool | None = False
+    """Of another organisation; None where the event leaves it open."""
+    mentions_me: bool = False
+    mentions_others: bool = False
+    pleasantry: bool = False
+    """Nothing but thanks, ok, an emoji."""
+    command: Command | None = None
+    late: bool = False
+    """Not the first delivery, or newer replies were seen before it: more may have been said than was kept."""
+
+    @property
+    def top_level(self) -> bool:
+        """The message starts its thread (or stands alone)."""
+        return self.ts == self.thread.thread_ts
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The new form of a message. `edited_ts` orders two edits of one message."""
+
+    message: Posted
+    edited_ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A message that was deleted."""
+
+    event_id: str
+    team: str
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Somebody pressed Slack's Stop in a thread."""
+
+    event_id: str
+    thread: ThreadKey
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """The 🔕 was put on (or taken from) a message; it counts on the first one of a thread."""
+
+    event_id: str
+    team: str
+    channel: str
+    ts: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Bobbin was added to a channel."""
+
+    event_id: str
+    team: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Not for Bobbin, and why."""
+
+    reason: str
+
+
+Event = Posted | Edited | Deleted | Stopped | Muted | Invited

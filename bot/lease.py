@@ -1,0 +1,80 @@
+"""The right to work on a turn, kept by a heartbeat.
+
+Two clocks guard a turn. The store's: every write is made under the fence of its claim. And the process's
+own: `check` refuses once the last good heartbeat is too old, so that a process which was frozen past its
+lease writes nothing more to Slack.
+"""
+
+import asyncio
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from bot.errors import LeaseLost, StoreError
+from bot.ports import Store, Turn
+
+_log = structlog.get_logger(__name__)
+
+_BEAT = 1 / 4
+_TRUST = 0.6
+"""Parts of the lease: how often it is renewed, and how long after the last renewal it is still trusted."""
+
+
+class Lease:
+    """Held while inside `async with`. `end` cancels the task that holds it and says why."""
+
+    def __init__(self, store: Store, turn: Turn, seconds: float) -> None:
+        self._store = store
+        self._turn = turn
+        self._seconds = seconds
+        self._good = monotonic()
+        self._holder: asyncio.Task[object] | None = None
+        self._heart: asyncio.Task[None] | None = None
+        self.ended: str | None = None
+        """Why the turn must end: stopped, deleted, lost, drained."""
+
+    async def __aenter__(self) -> Self:
+        self._holder = asyncio.current_task()
+        self._heart = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._heart is not None:
+            self._heart.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._heart
+
+    def check(self) -> None:
+        """Raise `LeaseLost` where nothing may be written any more."""
+        if monotonic() > self._good + _TRUST * self._seconds:
+            raise LeaseLost(f"turn {self._turn.id}: no good heartbeat for too long")
+
+    def end(self, why: str) -> None:
+        """End the work on the turn; the first reason counts."""
+        if self.ended is None and self._holder is not None:
+            self.ended = why
+            self._holder.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT * self._seconds)
+            begun = monotonic()
+            try:
+                why = await self._store.extend(self._turn)
+            except LeaseLost:
+                self.end("lost")
+                return
+            except StoreError as error:
+                _log.warning("a heartbeat failed", turn=self._turn.id, error=str(error))
+                if monotonic() > self._good + _TRUST * self._seconds:
+                    self.end("lost")
+                    return
+                continue
+            self._good = begun
+            if why is not None:
+                self.end(why)

@@ -1,0 +1,379 @@
+"""What the core needs of the world, in its own words: a model, a store, a place for replies.
+
+Every adapter keeps to these, and one suite of contract tests holds every adapter to them
+(`tests/contract/`). Times are Unix milliseconds unless a name says otherwise; `ts` is Slack's.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from bot.conversation import Messages, Role, ThreadKey
+from bot.errors import BobbinError
+from bot.events import Deleted, Edited, File, Muted, Person, Posted, Stopped
+from bot.policy import Decision, ThreadState
+
+# ---------------------------------------------------------------- the model
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the model is sent. `messages` alternate, first and last are a user's (`alternate`)."""
+
+    messages: Messages
+    system: str = ""
+    max_tokens: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model call; `input` leaves out what was read from or written to the prompt cache."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "window"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer, of any length but never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The answer is whole. Always the last event of a stream that did not raise."""
+
+    reason: StopReason
+    usage: Usage
+    request_id: str = ""
+
+
+StreamEvent = TextDelta | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    text: str
+    reason: StopReason
+    usage: Usage
+    request_id: str = ""
+
+
+class Model(Protocol):
+    """Anything that streams an answer. Raises only `ModelError`s."""
+
+    async def chat(self, request: Request) -> Answer:
+        """Ask and wait for the whole answer."""
+        ...
+
+    def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
+        """Ask once, without a retry, and yield the answer as it comes.
+
+        Closing the generator (use `contextlib.aclosing`) closes the connection at once. A stream that
+        ends without `Stop` raises `BrokenStream`.
+        """
+        ...
+
+
+# ---------------------------------------------------------------- the store
+
+PartKind = Literal["answer", "error", "notice"]
+TurnState = Literal["open", "answered", "silent", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Slack message of a reply."""
+
+    ts: str
+    kind: PartKind = "answer"
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn as it was claimed: the messages answered together, and what is known of their reply."""
+
+    id: int
+    conversation: int
+    seq: int
+    fence: int
+    thread: ThreadKey
+    direct: bool
+    asker: str
+    """Who wrote the newest addressed message; empty where none is left."""
+    question_ts: str
+    """That message."""
+    newest_ts: str
+    """The newest input's ts: the reply is newer."""
+    summoned: bool
+    """Some input mentions Bobbin, or this is a DM: it may not stay silent."""
+    askers: tuple[str, ...] = ()
+    """Everybody whose words are answered."""
+    resumed: bool = False
+    """Claimed before: it may have posted already."""
+    deaths: int = 0
+    """How often a process died while it worked on this turn."""
+    backfill: bool = False
+    """The thread must be read from Slack before the model is asked."""
+    stopping: str | None = None
+    """Why the turn must end without an answer: stopped, deleted."""
+    answer: str | None = None
+    """The whole answer, where it was stored already."""
+    stop_reason: str = ""
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One stored message of a conversation, in the order the model reads them."""
+
+    role: Role
+    ts: str
+    author: str
+    text: str
+    files: tuple[File, ...] = ()
+    turn: int = 0
+    """The id of its turn."""
+    addressed: bool = True
+    external: bool = False
+    unsure: bool = False
+    """Whether its author is of another organisation is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of an event once its transaction was committed."""
+
+    outcome: str
+    """message, addressed, edited, deleted, stopped, muted, duplicate, refused, or the reason why ignored."""
+    wake: bool = False
+    """A conversation has something to answer now."""
+    decision: Decision | None = None
+    note: str | None = None
+    """The reason to be told privately, at most once a day: a key of `policy.NOTES`."""
+    stop: tuple[int, str] | None = None
+    """The id of an open turn that must end now, and why: stopped or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a turn ended."""
+
+    state: TurnState
+    answer: str | None = None
+    """What people saw, as the model wrote it; becomes the turn's assistant message."""
+    reason: str = ""
+    error: str = ""
+    surplus: tuple[str, ...] = field(default=())
+    """ts of parts that show nothing of the answer any more: deleted once the turn is closed."""
+
+
+Decide = Callable[[ThreadState | None], Decision]
+"""The policy, asked inside the transaction with what is known of the thread."""
+
+
+class Store(Protocol):
+    """Keeps conversations. Each method is one transaction. Raises only `StoreError`s."""
+
+    async def post(self, message: Posted, decide: Decide) -> Ingested:
+        """Take a message in, as the policy decides when it sees the thread."""
+        ...
+
+    async def edit(self, edit: Edited, decide: Decide) -> Ingested:
+        """Follow an edit; one that adds a mention is answered like a new message."""
+        ...
+
+    async def delete(self, deleted: Deleted) -> Ingested:
+        """Let the words go; a turn with nothing left to answer must end."""
+        ...
+
+    async def stop(self, stopped: Stopped) -> Ingested:
+        """End the open turn of a thread."""
+        ...
+
+    async def mute(self, muted: Muted) -> Ingested:
+        """Mute or wake a thread by the 🔕 on its first message."""
+        ...
+
+    async def seen(self, team: str, event_id: str, outcome: str) -> bool:
+        """Note an event that changes no conversation; False when it was noted before."""
+        ...
+
+    async def quarantine(self, team: str, event_id: str, shape: str) -> None:
+        """Keep the shape (keys and types, never text) of an event that could not be read."""
+        ...
+
+    async def claim(self, owner: str, limit: int) -> list[Turn]:
+        """Take up to `limit` conversations that have something to answer: by workspace, person, wait."""
+        ...
+
+    async def extend(self, turn: Turn) -> str | None:
+        """Heartbeat: keep the lease. Returns why the turn must end (stopped, deleted). Raises `LeaseLost`."""
+        ...
+
+    async def history(self, turn: Turn) -> list[Line]:
+        """All that the model reads for this turn, in order: earlier turns, then this one's messages."""
+        ...
+
+    async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
+        """Add what Slack knows of the thread and the store did not. Raises `LeaseLost`."""
+        ...
+
+    async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
+        """Those of these people that were learned."""
+        ...
+
+    async def learn(self, team: str, people: Sequence[Person]) -> None:
+        """Keep who somebody is. A name that is known stays: it is in the prefix of threads."""
+        ...
+
+    async def dismiss(self, turn: Turn, authors: Sequence[str], reason: str) -> tuple[str, ...]:
+        """These people may not ask: their words become history. Returns who is due a note for `reason`."""
+        ...
+
+    async def record_part(self, turn: Turn, part: Part) -> None:
+        """A Slack message was made for this turn. Raises `LeaseLost`, having kept it as an orphan."""
+        ...
+
+    async def record_answer(self, turn: Turn, answer: str, stop: Stop) -> None:
+        """The whole answer, before its last Slack write. Raises `LeaseLost`."""
+        ...
+
+    async def finish(self, turn: Turn, finish: Finish) -> bool:
+        """Close the turn and give the lease back. True when more waits here. Raises `LeaseLost`."""
+        ...
+
+    async def release(self, turn: Turn, delay: float = 0) -> None:
+        """Give the lease back with the turn still open; it may be claimed again after `delay` seconds."""
+        ...
+
+    async def retry(self, turn_id: int) -> Ingested:
+        """Queue a failed turn (*Try again*), before anything newer of its conversation."""
+        ...
+
+    async def accounted(self, thread: ThreadKey) -> set[str]:
+        """The ts of every message that Bobbin is known to have made in this thread."""
+        ...
+
+    async def orphans(self) -> list[tuple[str, str, str]]:
+        """(team, channel, ts) of messages to delete: their turns are closed."""
+        ...
+
+    async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
+        """It is deleted in Slack."""
+        ...
+
+    async def note_due(self, team: str, user: str, reason: str, *, once_ever: bool = False) -> bool:
+        """True at most once a day (or once ever) for this person and reason."""
+        ...
+
+    async def recover(self, settle: float) -> int:
+        """At the start of the only process every lease is dead. How many turns must be taken up again."""
+        ...
+
+    async def sweep(self) -> None:
+        """Housekeeping: purge what is old, mend what must not be."""
+        ...
+
+    async def scrub(self) -> None:
+        """Take deleted words off the disk, where there are any."""
+        ...
+
+    async def next_due(self) -> float | None:
+        """In how many seconds something can be claimed that cannot be claimed now; None: nothing waits."""
+        ...
+
+    async def writable(self) -> bool:
+        """Whether a write reaches the disk right now."""
+        ...
+
+
+# ---------------------------------------------------------------- the place where people talk
+
+
+class Reply(Protocol):
+    """A reply on its way into a thread. `show` what the model says; then one of `finish`, `stop`, `fail`.
+
+    Raises `SlackError`s, and `LeaseLost` where nothing may be written any more.
+    """
+
+    @property
+    def shown(self) -> str:
+        """What people see of the answer."""
+        ...
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether a message may have been made that is not recorded."""
+        ...
+
+    def begin(self, words: str) -> None:
+        """Show that the answer is being worked on; returns at once."""
+        ...
+
+    async def resume(self) -> None:
+        """Take up what an earlier try of this turn has shown."""
+        ...
+
+    def show(self, delta: str) -> None:
+        """Take more of the model's text; returns at once."""
+        ...
+
+    async def restart(self) -> None:
+        """Throw the text away: another try writes the same messages anew."""
+        ...
+
+    async def finish(self, text: str | None = None, notes: Sequence[str] = ()) -> tuple[str, ...]:
+        """Show the whole answer and close it; `text` replaces what was fed in. Returns `Finish.surplus`."""
+        ...
+
+    async def stop(self, note: str) -> tuple[str, ...]:
+        """Leave what was shown as it stands, and say why it ends there."""
+        ...
+
+    async def fail(self, error: BobbinError) -> tuple[str, ...]:
+        """Say what happened and what to do, below what was shown or in a message of its own."""
+        ...
+
+    async def abandon(self) -> None:
+        """Stop writing at once; the turn goes on later, or with another owner."""
+        ...
+
+
+class Workspace(Protocol):
+    """Where the threads are. Raises only `SlackError`s."""
+
+    async def acquaint(self, lines: Sequence[Line], needed: Collection[str]) -> Mapping[str, Person]:
+        """Who writes (and is named) in these lines; the `needed` people for certain."""
+        ...
+
+    def words(self, lines: Sequence[Line], people: Mapping[str, Person]) -> Mapping[str, str]:
+        """The words of people's messages by ts, with the platform's markup undone."""
+        ...
+
+    def reply(
+        self, turn: Turn, lines: Sequence[Line], people: Mapping[str, Person], check: Callable[[], None]
+    ) -> Reply:
+        """A reply for this turn; `check` raises `LeaseLost` where nothing may be written any more."""
+        ...
+
+    async def read_thread(self, thread: ThreadKey) -> list[Line]:
+        """All that was said in a thread, oldest first."""
+        ...
+
+    async def tell(self, thread: ThreadKey, user: str, reason: str) -> None:
+        """Tell somebody privately (a key of `policy.NOTES`)."""
+        ...
+
+    async def delete(self, channel: str, ts: str) -> None:
+        """Delete one of Bobbin's own messages; one that is gone already is no error."""
+        ...

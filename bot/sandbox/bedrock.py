@@ -1,0 +1,241 @@
+"""A Bedrock to try Bobbin with: Converse and ConverseStream over HTTP on loopback, in real frames.
+
+It knows nothing of Bobbin, and keeps to what is known of AWS: it refuses what Bedrock refuses, in its words
+(`bedrock_rules`), fails on demand (`bedrock_faults`), and answers by script (`scripted`). One event loop with
+the tests that use it:
+
+    async with Bedrock() as bedrock:
+        bedrock.faults.add("throttled")
+        bedrock.hold()
+        ...                                       # something that asks `bedrock.url`
+        await bedrock.wait_for(lambda it: it.open == 200)
+        bedrock.release()
+"""
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from bot.sandbox.bedrock_faults import KINDS, STOP_REASONS, Fault, Faults, Refusal
+from bot.sandbox.bedrock_rules import check, model_of, prompt_tokens, tokens
+from bot.sandbox.bedrock_stream import Over, Stream, befall
+from bot.sandbox.scripted import Scripted, deltas
+
+_ROUTE = re.compile(r"/model/(?P<id>[^?]+)/(?P<operation>converse|converse-stream)")
+_SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=.+Signature=|Bearer .+")
+_THOUGHT = "Reading the thread."
+_LARGEST = 64_000_000
+
+
+@dataclass
+class Asked:
+    """A request as it came and went. Times are seconds of the Unix clock.
+
+    `ended` is "" while it runs, then completed, refused (by a rule), fault (`fault` is its kind), or
+    client_disconnected.
+    """
+
+    model_id: str
+    body: dict[str, Any]
+    streaming: bool
+    request_id: str
+    peer: tuple[str, int]
+    """The client's end of the connection."""
+    started_at: float = field(default_factory=time.time)
+    finished_at: float | None = None
+    ended: str = ""
+    fault: str = ""
+    answer: str = ""
+
+
+class Bedrock:
+    """The server. `window` is the largest prompt that any model takes, in tokens.
+
+    `delay` are the seconds before the first text, `pace` those between deltas. All may be changed any time.
+    """
+
+    def __init__(
+        self, *, model: Scripted | None = None, window: int = 200_000, delay: float = 0, pace: float = 0
+    ) -> None:
+        self.model = model or Scripted()
+        self.window = window
+        self.delay = delay
+        self.pace = pace
+        self.faults = Faults()
+        self.requests: list[Asked] = []
+        self.open = 0
+        self.most_open = 0
+        self.url = ""
+        self._released = asyncio.Event()
+        self._released.set()
+        self._changed = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on loopback; `url` is known afterwards."""
+        app = web.Application(client_max_size=_LARGEST)
+        app.router.add_route("*", "/{path:.*}", self._serve)  # ids hold encoded slashes: see _ROUTE
+        # Cancelling the handler is how a client that goes away is noticed at once.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def close(self) -> None:
+        """Cut what is open and stop listening."""
+        if self._runner:
+            await self._runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def hold(self) -> None:
+        """Let no request get past its first event until `release`."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """Let all go on."""
+        self._released.set()
+
+    async def wait_for(
+        self,
+        predicate: Callable[["Bedrock"], bool],
+        timeout: float = 5.0,  # noqa: ASYNC109 - asyncio.timeout is what it is for
+    ) -> None:
+        """Return once the predicate holds. Raises `TimeoutError`, which tells how things stand."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not predicate(self):
+                    await self._changed.wait()
+        except TimeoutError:
+            ends = [asked.ended or "running" for asked in self.requests[-10:]]
+            raise TimeoutError(f"{len(self.requests)} requests, {self.open} open, the last: {ends}") from None
+
+    def _note(self) -> None:
+        """Wake whoever waits for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        request_id = str(uuid.uuid4())
+        try:
+            asked = await self._read(request, request_id)
+        except Refusal as refusal:
+            return _error(refusal, request_id)
+        self.requests.append(asked)
+        ended = "client_disconnected"
+        try:
+            response = await self._answer(request, asked)
+            ended = "completed"
+        except Refusal as refusal:
+            ended = "refused"
+            return _error(refusal, request_id)
+        except (Over, ConnectionError):
+            return web.Response()  # to nobody
+        else:
+            return response
+        finally:
+            asked.ended = "fault" if asked.fault else ended
+            asked.finished_at = time.time()
+            self._note()
+
+    async def _read(self, request: web.Request, request_id: str) -> Asked:
+        route = _ROUTE.fullmatch(request.rel_url.raw_path)
+        if not route or request.method != "POST":
+            raise Refusal("unknown_operation")
+        if not _SIGNED.match(request.headers.get("Authorization", "")):
+            raise Refusal("unsigned")
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise Refusal("not_json")
+        streaming = route["operation"] == "converse-stream"
+        peer = request.transport.get_extra_info("peername") if request.transport else ("", 0)
+        return Asked(unquote(route["id"]), body, streaming, request_id, peer)
+
+    async def _answer(self, request: web.Request, asked: Asked) -> web.StreamResponse:
+        self._note()
+        claude = model_of(asked.model_id)
+        check(asked.body, request.content_length or 0, claude, self.window)
+        messages = asked.body["messages"]
+        fault = self.faults.take(asked.body)
+        if not fault and (word := self.model.fault(messages)) in KINDS:
+            fault = Fault(word)
+        asked.fault = fault.kind if fault else ""
+        if fault and fault.after_events is None:
+            await befall(request, fault)
+        if asked.fault != "empty":
+            system = "\n".join(block.get("text", "") for block in asked.body.get("system") or [])
+            asked.answer = self.model.answer(messages, system)
+        reason = asked.fault if asked.fault in STOP_REASONS else "end_turn"
+        if not asked.streaming:
+            await self._think(asked)
+            return _whole(asked, reason)
+        stream = Stream(request, asked.request_id, fault)
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            with suppress(Over):
+                await self._stream(stream, asked, reason, thinks=claude.thinks)
+        finally:
+            self.open -= 1
+        return stream.response
+
+    async def _stream(self, stream: Stream, asked: Asked, reason: str, *, thinks: bool) -> None:
+        await stream.start()
+        if thinks:
+            await stream.think(_THOUGHT)
+        await self._think(asked)
+        for delta in deltas(asked.answer):
+            await stream.text(delta)
+            await asyncio.sleep(self.pace)
+        await stream.end_block()
+        await stream.end(reason, _usage(asked), _milliseconds(asked))
+
+    async def _think(self, asked: Asked) -> None:
+        self._note()
+        await self._released.wait()
+        await asyncio.sleep(self.delay + self.model.wait(asked.body["messages"]))
+
+
+def _whole(asked: Asked, reason: str) -> web.Response:
+    content = [{"text": asked.answer}] if asked.answer else []
+    answer = {
+        "metrics": {"latencyMs": _milliseconds(asked)},
+        "output": {"message": {"content": content, "role": "assistant"}},
+        "stopReason": reason,
+        "usage": _usage(asked) | {"cacheReadInputTokens": 0, "cacheWriteInputTokens": 0},
+    }
+    return web.json_response(answer, headers={"x-amzn-requestid": asked.request_id})
+
+
+def _milliseconds(asked: Asked) -> int:
+    return int(1000 * (time.time() - asked.started_at))
+
+
+def _usage(asked: Asked) -> dict[str, int]:
+    """Count the tokens of a request and its answer; what a cache would save is not reckoned, all is new."""
+    read, written = prompt_tokens(asked.body), tokens(asked.answer)
+    return {"inputTokens": read, "outputTokens": written, "totalTokens": read + written}
+
+
+def _error(refusal: Refusal, request_id: str) -> web.Response:
+    kind = f"{refusal.code}:http://internal.amazon.com/coral/com.amazon.bedrock/"
+    headers = {"x-amzn-requestid": request_id, "x-amzn-errortype": kind}
+    return web.json_response({"message": refusal.message}, status=refusal.status, headers=headers)

@@ -1,0 +1,171 @@
+"""What Bedrock refuses in a Converse request.
+
+Roles are held to strictly, as older models still do: what passes here passes for every model.
+"""
+
+import base64
+import binascii
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bot.sandbox.bedrock_faults import DATA, Refusal
+
+Body = dict[str, Any]
+
+_GEOGRAPHY = re.compile(r"^(us|eu|jp|au|apac|ca|in|us-gov|global)\.")
+_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:(?P<type>[a-z-]+)/(?P<id>.+)$")
+_DOCUMENT_NAME = re.compile(r"[A-Za-z0-9_\-()\[\]]+( [A-Za-z0-9_\-()\[\]]+)*")
+_FORMATS = {
+    "image": ["png", "jpeg", "gif", "webp"],
+    "document": ["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"],
+}
+_BODY_BYTES = 25_000_000
+_IMAGE_TOKENS = 1600
+_CACHE_POINTS = 4
+
+
+@dataclass(frozen=True)
+class Claude:
+    """How one model differs: tokens it reads and writes, and what it takes."""
+
+    window: int = 1_000_000
+    output: int = 128_000
+    sampling: bool = False
+    """`temperature`, `topP` are taken."""
+    bare_id: bool = False
+    """Offered without an inference profile."""
+    thinks: bool = False
+    """Thinks unless told not to."""
+
+
+def model_of(model_id: str) -> Claude:
+    """Find the model by its id, profile id or ARN. Raises `Refusal`."""
+    arn = _ARN.match(model_id)
+    if arn and arn["type"] in ("application-inference-profile", "provisioned-model"):
+        return Claude()
+    name = arn["id"] if arn else model_id
+    base = _GEOGRAPHY.sub("", name)
+    traits = DATA["models"].get(base.removeprefix("anthropic."))
+    if traits is None or not base.startswith("anthropic."):
+        raise Refusal("unknown_model")
+    claude = Claude(**traits)
+    if base == name and not claude.bare_id:
+        raise Refusal("needs_profile", model_id=model_id)
+    return claude
+
+
+def check(body: Body, size: int, claude: Claude, window: int) -> None:
+    """Raise `Refusal` for the first thing that Bedrock would refuse. `size` is the body's in bytes."""
+    if size > _BODY_BYTES:
+        raise Refusal("body")
+    messages = body.get("messages") or []
+    _check_roles([message.get("role") for message in messages])
+    for index, message in enumerate(messages):
+        _check_content(index, message)
+    for index, block in enumerate(body.get("system") or []):
+        if not block.get("text", "cachePoint").strip():
+            raise Refusal("blank", where=f"system.{index}")
+    _check_documents(messages)
+    _check_cache_points(body)
+    config = body.get("inferenceConfig") or {}
+    for name, theirs in (("temperature", "temperature"), ("topP", "top_p")):
+        if name in config and not claude.sampling:
+            raise Refusal("sampling", name=theirs)
+    if config.get("maxTokens", 1) > claude.output:
+        raise Refusal("max_tokens", limit=claude.output)
+    if (prompt := prompt_tokens(body)) > (limit := min(window, claude.window)):
+        raise Refusal("window", prompt=prompt, limit=limit)
+
+
+def tokens(text: str) -> int:
+    """Tokens of a text, by a made-up tokenizer: one for every four characters begun."""
+    return math.ceil(len(text) / 4)
+
+
+def prompt_tokens(body: Body) -> int:
+    """Tokens of all that a request asks the model to read."""
+    return sum(_block_tokens(block) for blocks in _lists(body) for block in blocks)
+
+
+def _lists(body: Body) -> Iterator[list[Body]]:
+    """The lists of blocks in the order in which a cache reads them: system, then each message."""
+    yield body.get("system") or []
+    for message in body["messages"]:
+        yield message["content"]
+
+
+def _block_tokens(block: Body) -> int:
+    if "document" in block:
+        return tokens(block["document"]["source"].get("bytes", ""))
+    return _IMAGE_TOKENS if "image" in block else tokens(block.get("text", ""))
+
+
+def _check_roles(roles: list[Any]) -> None:
+    for index, role in enumerate(roles, start=1):
+        if role not in ("user", "assistant"):
+            wanted = "enum value set: [user, assistant]"
+            raise Refusal("constraint", where=f"messages.{index}.member.role", wanted=wanted)
+    if not roles or roles[0] == "assistant":
+        raise Refusal("first_role")
+    if any(role == after for role, after in itertools.pairwise(roles)):
+        raise Refusal("alternate")
+    if roles[-1] == "assistant":
+        raise Refusal("last_role")
+
+
+def _check_content(index: int, message: Body) -> None:
+    if not message.get("content"):
+        raise Refusal("empty", where=f"messages.{index}")
+    for position, block in enumerate(message["content"]):
+        where = f"messages.{index}.content.{position}"
+        if len(block) != 1:
+            raise Refusal("union", where=where)
+        kind, value = next(iter(block.items()))
+        if kind == "text" and not value.strip():
+            raise Refusal("blank", where=where)
+        if kind in ("toolUse", "toolResult"):
+            raise Refusal("tools")
+        if kind in _FORMATS:
+            if message["role"] != "user":
+                raise Refusal("user_only", kind=kind, where=where)
+            _check_file(f"messages.{index + 1}.member.content.{position + 1}.member.{kind}", kind, value)
+
+
+def _check_file(where: str, kind: str, file: Body) -> None:
+    if file.get("format") not in _FORMATS[kind]:
+        wanted = f"enum value set: [{', '.join(_FORMATS[kind])}]"
+        raise Refusal("constraint", where=f"{where}.format", wanted=wanted)
+    try:
+        data = base64.b64decode(file.get("source", {}).get("bytes", ""), validate=True)
+    except binascii.Error:
+        data = b""
+    if not data:
+        wanted = "length greater than or equal to 1"
+        raise Refusal("constraint", where=f"{where}.source.bytes", wanted=wanted)
+
+
+def _check_documents(messages: list[Body]) -> None:
+    names: set[str] = set()
+    for message in messages:
+        documents = [block["document"] for block in message["content"] if "document" in block]
+        if documents and not any("text" in block for block in message["content"]):
+            raise Refusal("document_text")
+        for document in documents:
+            name = document.get("name", "")
+            if not _DOCUMENT_NAME.fullmatch(name):
+                raise Refusal("document_name")
+            if name in names:
+                raise Refusal("document_twice")
+            names.add(name)
+
+
+def _check_cache_points(body: Body) -> None:
+    if any(blocks and "cachePoint" in blocks[0] for blocks in _lists(body)):
+        raise Refusal("cache_nothing")
+    found = sum("cachePoint" in block for blocks in _lists(body) for block in blocks)
+    if found > _CACHE_POINTS:
+        raise Refusal("cache_points", found=found)

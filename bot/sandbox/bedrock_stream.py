@@ -1,0 +1,110 @@
+"""The body of one ConverseStream: its events in order and in real frames, and the fault that befalls it."""
+
+import random
+import socket
+import string
+import struct
+from asyncio import sleep
+from typing import Any
+
+from aiohttp import web
+
+from bot.sandbox import frames
+from bot.sandbox.bedrock_faults import Fault
+
+_PADDING = string.ascii_letters + string.digits
+_EMPTY_DELTAS = 0.05  # share of deltas without text
+_RESET = struct.pack("ii", 1, 0)  # linger on, for no time: closing sends RST
+
+
+class Over(Exception):
+    """A fault ended the connection, or its stream: nothing more is sent."""
+
+
+class Stream:
+    """A stream to one client. Text and reasoning have no contentBlockStart. Its methods raise `Over`."""
+
+    def __init__(self, request: web.Request, request_id: str, fault: Fault | None) -> None:
+        self.response = web.StreamResponse(headers={"x-amzn-requestid": request_id})
+        self.response.content_type = "application/vnd.amazon.eventstream"
+        self.response.enable_chunked_encoding()
+        self._request = request
+        self._fault = fault if fault and fault.after_events is not None else None
+        self._sent = 0
+        self._block = 0
+
+    async def start(self) -> None:
+        """Send the headers and the first event."""
+        await self.response.prepare(self._request)
+        await self._fail_if_due()
+        await self._send("messageStart", role="assistant")
+
+    async def think(self, thought: str) -> None:
+        """Send a whole block of reasoning."""
+        for part in ({"text": thought}, {"signature": "EpMCCl0I"}):
+            await self._delta(reasoningContent=part)
+        await self.end_block()
+
+    async def text(self, text: str) -> None:
+        """Send a piece of text, with sometimes an empty one before it."""
+        if random.random() < _EMPTY_DELTAS:
+            await self._delta(text="")
+        await self._delta(text=text)
+
+    async def end_block(self) -> None:
+        """End the block; the next delta begins another one."""
+        await self._send("contentBlockStop", contentBlockIndex=self._block)
+        self._block += 1
+
+    async def end(self, reason: str, usage: dict[str, int], milliseconds: int) -> None:
+        """Send what comes last, and end the body."""
+        await self._send("messageStop", stopReason=reason)
+        await self._send("metadata", usage=usage, metrics={"latencyMs": milliseconds})
+        await self.response.write_eof()
+
+    async def _delta(self, **delta: Any) -> None:
+        await self._send("contentBlockDelta", contentBlockIndex=self._block, delta=delta)
+
+    async def _send(self, kind: str, **payload: Any) -> None:
+        payload["p"] = _PADDING[: random.randint(1, len(_PADDING))]
+        await self.response.write(frames.event(kind, payload))
+        self._sent += 1
+        await self._fail_if_due()
+
+    async def _fail_if_due(self) -> None:
+        fault = self._fault
+        if not fault or fault.after_events != self._sent:
+            return
+        if fault.kind == "stall":
+            await sleep(fault.seconds)
+            return
+        if fault.kind == "reset":
+            reset(self._request)
+        if fault.kind == "bad_crc":
+            await self.response.write(frames.damaged(frames.event("messageStop", {"stopReason": "end_turn"})))
+        if refusal := fault.refusal:
+            code = refusal.code[0].lower() + refusal.code[1:]
+            await self.response.write(frames.exception(code, {"message": refusal.message}))
+        await self.response.write_eof()
+        raise Over
+
+
+async def befall(request: web.Request, fault: Fault) -> None:
+    """Let a fault come before the answer's headers. Raises `Refusal` or `Over` where it is the end."""
+    if fault.refusal:
+        raise fault.refusal
+    if fault.kind == "stall":
+        await sleep(fault.seconds)
+    if fault.kind == "reset":
+        reset(request)
+    if fault.kind == "cut" and request.transport:
+        request.transport.close()
+        raise Over
+
+
+def reset(request: web.Request) -> None:
+    """Cut the connection with RST."""
+    if transport := request.transport:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+    raise Over

@@ -1,0 +1,179 @@
+"""A small, faithful Slack on loopback: Web API, Socket Mode, and people to act as.
+
+    slack = Slack()
+    await slack.start()
+    ann = slack.add_person("ann", display="Ann Lee")
+    general = slack.add_channel("general", members=[ann])
+    root = await slack.say(ann, general, f"<@{slack.bot_user_id}> hello")
+    await slack.wait_for(lambda: len(slack.thread(general, root)) == 2)
+    await slack.close()
+
+The rules are Slack's documented ones; undocumented limits say where they were seen.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from bot.sandbox.slack.acts import Acts
+from bot.sandbox.slack.journal import Entry, Journal
+from bot.sandbox.slack.socket_mode import SocketMode, callback
+from bot.sandbox.slack.web_api import WebApi
+from bot.sandbox.slack.workspace import Channel, Json, Session, Workspace
+
+__all__ = ["SCOPES", "Entry", "Session", "Slack"]
+
+SCOPES = (
+    "app_mentions:read assistant:write channels:history groups:history im:history mpim:history channels:read "
+    "groups:read im:read mpim:read chat:write commands files:read files:write im:write reactions:read "
+    "reactions:write users:read"
+)
+
+
+class Slack(Acts):
+    """One workspace with one app in it, served over HTTP and WebSocket.
+
+    `agent`: the app is declared an agent (sessions, suggested prompts). `stream_seconds`: a stream's life.
+    `ack_seconds`, `redelivery`: how long an ack may take, and the waits before each further try.
+    `tiers`: refuse calls above Slack's rate limits. `scopes`: granted to the app (later: `workspace.scopes`).
+    """
+
+    bot_token, app_token = WebApi.bot_token, WebApi.app_token
+
+    def __init__(
+        self,
+        *,
+        agent: bool = True,
+        stream_seconds: float = 300,
+        ack_seconds: float = 3,
+        redelivery: Sequence[float] = (0, 60, 300),
+        tiers: bool = False,
+        scopes: Iterable[str] = tuple(SCOPES.split()),
+    ) -> None:
+        self.journal = Journal()
+        sockets, w = (
+            SocketMode(self.journal, ack_seconds, redelivery),
+            Workspace(self._emit, self.journal.changed),
+        )
+        super().__init__(w, sockets)
+        w.agent, w.stream_seconds, w.scopes = agent, stream_seconds, set(scopes)
+        self._api = WebApi(w, self.journal, sockets.ticket, tiers=tiers)
+        self._runner: web.AppRunner | None = None
+        self.faults, self.log, self.on_change = self._api.faults, self.journal.log, self.journal.on_change
+        self.team_id, self.app_id = w.team_id, w.bot.app_id
+        self.bot_user_id, self.bot_id = w.bot.id, w.bot.bot_id
+        self.hold, self.release, self.shuffle = sockets.hold, sockets.release, sockets.shuffle
+        self.half_open, self.disconnect = sockets.half_open, sockets.disconnect
+        self.deliver_again = sockets.again
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Serve on loopback, on a free port unless one is given."""
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_route("*", "/api/{method}", self._api.handle)
+        app.router.add_get("/link/", self._sockets.handle)
+        app.router.add_get("/files-pri/{file}/{path:.+}", self._api.file)
+        app.router.add_post("/response/{key}", self.respond)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        address = f"{host}:{self._runner.addresses[0][1]}"
+        self.workspace.url, self._sockets.url = f"http://{address}", f"ws://{address}"
+
+    async def close(self) -> None:
+        """Close the sockets, then the server."""
+        await self._sockets.close()
+        if self._runner:
+            await self._runner.cleanup()
+
+    @property
+    def api_url(self) -> str:
+        """The Web API's base address, ends in /api/."""
+        return f"{self.workspace.url}/api/"
+
+    @property
+    def connected(self) -> int:
+        """How many sockets the app has open."""
+        return self._sockets.connected
+
+    def add_person(self, name: str, **facts: Any) -> str:
+        """Add a person; facts: display, guest, external_team, admin, bot. Return the user id."""
+        return self.workspace.add_person(name, **facts).id
+
+    def add_channel(
+        self, name: str, *, private: bool = False, members: Sequence[str] = (), bot_member: bool = True
+    ) -> str:
+        """Add a channel, with no events about its members; return its id."""
+        everyone = [*members, *([self.bot_user_id] if bot_member else [])]
+        return self.workspace.add_channel(name, "group" if private else "channel", everyone).id
+
+    def add_group_dm(self, members: Sequence[str]) -> str:
+        """Open the app's group DM with several people; return its id."""
+        return self.workspace.direct(members).id
+
+    def dm(self, user: str) -> str:
+        """Open the app's DM with a person; return its id."""
+        return self.workspace.direct([user]).id
+
+    def _emit(self, event: Json, channel: Channel | None) -> None:
+        self._sockets.event(callback(self.workspace, event, self.workspace.new_id("Ev"), channel))
+
+    def deliver_raw(self, event: Json, *, event_id: str | None = None) -> str:
+        """Deliver any event, however wrong; return its event_id."""
+        event_id = event_id or self.workspace.new_id("Ev")
+        self._sockets.event(callback(self.workspace, event, event_id, None))
+        return event_id
+
+    def deliver_twice(self, *, on: bool = True) -> None:
+        """Send every envelope twice, or no longer."""
+        self._sockets.twice = on
+
+    def thread(self, channel: str, root_ts: str) -> list[Json]:
+        """Return a thread's messages, oldest first."""
+        return [dict(message) for message in self._channel(channel).thread(root_ts)]
+
+    def messages(self, channel: str) -> list[Json]:
+        """Return all messages of a channel, oldest first, replies included."""
+        return sorted(
+            map(dict, self._channel(channel).messages.values()), key=lambda message: str(message["ts"])
+        )
+
+    def message(self, channel: str, ts: str) -> Json:
+        """Return one message; KeyError where it is not, or no longer."""
+        return dict(self._channel(channel).messages[ts])
+
+    def ephemerals(self, user: str) -> list[Json]:
+        """Return the notes that only this person was shown, each with its channel."""
+        return [dict(note) for note in self.workspace.ephemerals.get(user, [])]
+
+    def home(self, user: str) -> Json | None:
+        """Return the home tab that the app published for a person."""
+        return self.workspace.homes.get(user)
+
+    def status(self, channel: str, thread_ts: str) -> Session:
+        """Return the session of a thread: `status`, `text`, `title`, and their `history`."""
+        return self.workspace.sessions.get((channel, thread_ts), Session())
+
+    def calls(self, method: str | None = None) -> list[Entry]:
+        """Return the Web API calls, of one method or all, in the order of their arrival."""
+        return [entry for entry in self.log if entry.kind == "call" and method in (None, entry.name)]
+
+    async def wait_for(self, predicate: Callable[[], Any], timeout: float = 10) -> Any:  # noqa: ASYNC109 - its error says more
+        """Return the predicate's first true value; TimeoutError, with the log's end, otherwise."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not (value := predicate()):
+                    await self.journal.change()
+        except TimeoutError:
+            raise TimeoutError(f"not so after {timeout} s; the log:\n{self.journal.tail()}") from None
+        return value
+
+    async def changes(self) -> AsyncIterator[int]:
+        """Yield a growing number after each change; changes that come quickly are told together."""
+        seen = -1
+        while True:
+            if seen == self.journal.revision:
+                await self.journal.change()
+            seen = self.journal.revision
+            yield seen

@@ -1,0 +1,149 @@
+"""Slack's rules for the blocks, chunks and metadata of a message (limits as in slack_sdk's own models)."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from bot.sandbox.slack.workspace import Json, Refused
+
+MAX_BLOCKS = 50
+MAX_MARKDOWN = 12_000  # of all markdown blocks together, and of one markdown_text
+MAX_BLOCKS_TEXT = 13_200  # where Slack was seen to answer msg_blocks_too_long
+MAX_METADATA = 8_000  # bytes; undocumented
+FIELDS: dict[str, tuple[str, ...]] = {"section": (), "divider": ()}  # what a block must have
+FIELDS |= dict.fromkeys(("context", "actions", "context_actions", "rich_text"), ("elements",))
+FIELDS |= dict.fromkeys(("markdown", "header"), ("text",))
+FIELDS |= {"image": ("image_url", "alt_text"), "input": ("label", "element")}
+ELEMENTS = {
+    "context": (10, {"plain_text", "mrkdwn", "image"})
+}  # how many elements a block may have, and which
+ELEMENTS |= {"actions": (25, {"button", "overflow", "static_select"})}
+ELEMENTS |= {"context_actions": (5, {"feedback_buttons", "icon_button"})}
+LENGTHS = {"value": 2000, "url": 3000, "action_id": 255, "block_id": 255}
+CHUNKS = {"markdown_text": {"text"}, "plan_update": {"title"}, "blocks": {"blocks"}}  # what a chunk must have
+CHUNKS |= {"task_update": {"id", "title", "status"}}
+STATUSES = {"pending", "in_progress", "complete", "error"}
+
+
+def checked_blocks(blocks: Any) -> list[Json]:
+    """Return the blocks with a block_id each; Refused: invalid_blocks and its kin."""
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise Refused("invalid_blocks_format")
+    if len(blocks) > MAX_BLOCKS:
+        raise Refused("msg_blocks_too_many")
+    for index, block in enumerate(blocks):
+        try:
+            fault = next(_faults(block), "")
+        except (AttributeError, KeyError, TypeError):
+            fault = "wrong type of a field"
+        if fault:
+            words = f"[ERROR] {fault} [json-pointer:/blocks/{index}]"
+            raise Refused("invalid_blocks", response_metadata={"messages": [words]})
+    markdown = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
+    if markdown > MAX_MARKDOWN or sum(map(len, _texts(blocks))) > MAX_BLOCKS_TEXT:
+        raise Refused("msg_blocks_too_long")
+    return [{**block, "block_id": block.get("block_id") or f"b{index}"} for index, block in enumerate(blocks)]
+
+
+def _faults(block: Json) -> Iterator[str]:
+    """Yield what is wrong with a block."""
+    kind = str(block.get("type"))
+    if kind not in FIELDS:
+        yield f"unsupported type: {kind}"
+        return
+    yield from (f"missing required field: {name}" for name in FIELDS[kind] if not block.get(name))
+    yield from (f"{name}: too long" for name, most in LENGTHS.items() if len(block.get(name, "")) > most)
+    if kind == "section":
+        texts = [(text, 2000) for text in block.get("fields", [])]
+        texts += [(block["text"], 3000)] if block.get("text") else []
+        if not 1 <= len(texts) <= 11:  # noqa: PLR2004 - a text and ten fields
+            yield "text or fields: missing or too many"
+        for text, most in texts:
+            yield from _text_faults(text, most)
+        yield from _element_faults(block.get("accessory") or {"type": "none"})
+    elif kind == "header":
+        yield from _text_faults(block["text"], 150, "plain_text")
+    elif kind == "markdown" and not isinstance(block["text"], str):
+        yield "text: must be a string"
+    elif kind in ELEMENTS:
+        yield from _elements_faults(block["elements"], *ELEMENTS[kind])
+
+
+def _elements_faults(elements: list[Json], most: int, kinds: set[str]) -> Iterator[str]:
+    ids = [element["action_id"] for element in elements if "action_id" in element]
+    if len(elements) > most or any(element["type"] not in kinds for element in elements):
+        yield "elements: too many, or of a wrong type"
+    if len(ids) > len(set(ids)):
+        yield "action_id: must be unique within a block"
+    for element in elements:
+        yield from _element_faults(element)
+
+
+def _element_faults(element: Json) -> Iterator[str]:
+    yield from (f"{name}: too long" for name, most in LENGTHS.items() if len(element.get(name, "")) > most)
+    if element["type"] in ("plain_text", "mrkdwn"):
+        yield from _text_faults(element, 3000)
+    for button in _buttons(element):
+        yield from _text_faults(button["text"], 75, "plain_text")
+
+
+def _buttons(element: Json) -> list[Json]:
+    if element.get("type") == "feedback_buttons":
+        return [element["positive_button"], element["negative_button"]]
+    return [element] if element.get("type") in ("button", "icon_button") else []
+
+
+def _text_faults(text: Json, most: int, *kinds: str) -> Iterator[str]:
+    if text["type"] not in (kinds or ("plain_text", "mrkdwn")) or not 0 < len(text["text"]) <= most:
+        yield f"text: wrong type, or not 1 to {most} characters"
+
+
+def _texts(node: Any) -> list[str]:
+    """Return every text within blocks."""
+    values = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
+    own = [node["text"]] if isinstance(node, dict) and isinstance(node.get("text"), str) else []
+    return own + [text for value in values for text in _texts(value)]
+
+
+def checked_chunks(chunks: Any) -> list[Json]:
+    """Return the chunks of a stream's call; Refused: invalid_chunks, msg_too_long, invalid_blocks."""
+    for chunk in chunks:
+        kind = chunk.get("type") if isinstance(chunk, dict) else None
+        card = (
+            max((len(str(chunk.get(name, ""))) for name in ("title", "details", "output")), default=0)
+            if kind
+            else 0
+        )
+        if kind not in CHUNKS or CHUNKS[kind] - chunk.keys() or card > 256:  # noqa: PLR2004 - of a card's text
+            raise Refused("invalid_chunks")
+        if kind == "task_update" and chunk["status"] not in STATUSES:
+            raise Refused("invalid_chunks")
+        if kind == "markdown_text" and len(chunk["text"]) > MAX_MARKDOWN:
+            raise Refused("msg_too_long")
+        if kind == "blocks":
+            checked_blocks(chunk["blocks"])
+    return list(chunks)
+
+
+def checked_metadata(metadata: Any) -> Json:
+    """Return a message's metadata; Refused: invalid_metadata_format, metadata_too_large."""
+    if not isinstance(metadata, dict) or (metadata and set(metadata) != {"event_type", "event_payload"}):
+        raise Refused("invalid_metadata_format")
+    if len(json.dumps(metadata).encode()) > MAX_METADATA:
+        raise Refused("metadata_too_large")
+    return metadata
+
+
+def find_action(blocks: list[Json], action_id: str, value: str | None) -> Json:
+    """Return the action that pressing a button reports; LookupError where no such button is shown."""
+    for block in blocks:
+        for element in [*block.get("elements", []), block.get("accessory") or {}]:
+            for button in _buttons(element) if element.get("action_id") == action_id else []:
+                if value in (None, button.get("value")):
+                    action = {
+                        "type": element["type"],
+                        "action_id": action_id,
+                        "block_id": block.get("block_id"),
+                    }
+                    return {**action, "value": button.get("value", ""), "text": button["text"]}
+    raise LookupError(f"no button {action_id!r} with value {value!r} in {blocks}")

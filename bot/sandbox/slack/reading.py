@@ -1,0 +1,175 @@
+"""conversations.*, users.*, bots.*, files.*, reactions.* and the like: reading the workspace."""
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bot.sandbox.slack.arguments import Args, method, readable, writable
+from bot.sandbox.slack.workspace import Channel, Json, Refused, Workspace
+
+KINDS = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
+
+
+@method("auth.test")
+def _auth_test(w: Workspace, _: Args) -> Json:
+    team = {"url": f"https://{w.domain}.slack.com/", "team": "Sandbox", "team_id": w.team_id}
+    return {
+        **team,
+        "user": w.bot.name,
+        "user_id": w.bot.id,
+        "bot_id": w.bot.bot_id,
+        "is_enterprise_install": False,
+    }
+
+
+@method("team.info", "team:read", "T3")
+def _team_info(w: Workspace, _: Args) -> Json:
+    return {"team": {"id": w.team_id, "name": "Sandbox", "domain": w.domain}}
+
+
+def _page(items: Sequence[Any], a: Args, size: int) -> tuple[list[Any], Json]:
+    """Return the items from the cursor on, and the answer's has_more and next_cursor."""
+    try:
+        start = int(base64.b64decode(a.text("cursor"), validate=True).removeprefix(b"next:") or 0)
+    except ValueError:
+        raise Refused("invalid_cursor") from None
+    more = start + size < len(items)
+    cursor = base64.b64encode(b"next:%d" % (start + size)).decode() if more else ""
+    return list(items[start : start + size]), {"has_more": more, "response_metadata": {"next_cursor": cursor}}
+
+
+def _within(messages: list[Json], a: Args) -> list[Json]:
+    """Return the messages between oldest and latest, which count themselves only if inclusive."""
+    oldest, latest = (
+        "{:0>10}.{:0<6}".format(*a.text(edge).partition(".")[::2]) for edge in ("oldest", "latest")
+    )
+    after, before = oldest if a.text("oldest") else "", latest if a.text("latest") else "~"
+    edges = {after, before} if a.flag("inclusive") else set()
+    return [message for message in messages if after < message["ts"] < before or message["ts"] in edges]
+
+
+def _shown(messages: list[Json], a: Args) -> list[Json]:
+    """Return messages as they are read back: of metadata only its type, unless all was asked for."""
+    if a.flag("include_all_metadata"):
+        return messages
+    types = [{"event_type": message.get("metadata", {}).get("event_type")} for message in messages]
+    return [m | {"metadata": t} if "metadata" in m else m for m, t in zip(messages, types, strict=True)]
+
+
+@method("conversations.replies", tier="T3")
+def _replies(w: Workspace, a: Args) -> Json:
+    channel = readable(w, a, "history")
+    message = channel.messages.get(a.text("ts"))
+    if message is None:
+        raise Refused("thread_not_found")
+    root, *rest = channel.thread(message.get("thread_ts", a.text("ts")))
+    found, paging = _page(_within(rest, a), a, max(1, a.limit(1000, 1000) - 1))  # the root is on every page
+    return {"messages": _shown([root, *found], a), **paging}
+
+
+@method("conversations.history", tier="T3")
+def _history(w: Workspace, a: Args) -> Json:
+    channel = readable(w, a, "history")
+    if w.bot.id not in channel.members:
+        raise Refused("not_in_channel")
+    roots = [m for m in channel.messages.values() if m.get("thread_ts", m["ts"]) == m["ts"] or "root" in m]
+    found, paging = _page(_within(roots, a)[::-1], a, a.limit(100, 999))
+    return {"messages": _shown(found, a), **paging}
+
+
+def _described(w: Workspace, channel: Channel) -> Json:
+    shared = dict.fromkeys(("is_shared", "is_ext_shared"), w.shared(channel))
+    facts: Json = {"id": channel.id, "name": channel.name, "is_private": channel.kind != "channel", **shared}
+    facts |= {f"is_{name}": channel.kind == name for name in ("channel", "group", "im", "mpim")}
+    facts |= {
+        "is_archived": channel.archived,
+        "is_org_shared": False,
+        "is_member": w.bot.id in channel.members,
+    }
+    facts |= {"context_team_id": w.team_id, "num_members": len(channel.members)}
+    if channel.kind == "im":
+        return facts | {"user": next(user for user in channel.members if user != w.bot.id)}
+    return facts | {"topic": {"value": ""}, "purpose": {"value": ""}}
+
+
+@method("conversations.info", tier="T3")
+def _info(w: Workspace, a: Args) -> Json:
+    return {"channel": _described(w, readable(w, a, "read"))}
+
+
+@method("conversations.members", tier="T4")
+def _members(w: Workspace, a: Args) -> Json:
+    found, paging = _page(readable(w, a, "read").members, a, a.limit(100, 1000))
+    return {"members": found, **paging}
+
+
+@method("conversations.list", "channels:read", "T2")
+def _list(w: Workspace, a: Args, *, joined: bool = False) -> Json:
+    kinds = {KINDS.get(name.strip()) for name in (a.text("types") or "public_channel").split(",")}
+    visible = [
+        c for c in w.channels.values() if (c.kind == "channel" and not joined) or w.bot.id in c.members
+    ]
+    chosen = [c for c in visible if c.kind in kinds and not (c.archived and a.flag("exclude_archived"))]
+    found, paging = _page(chosen, a, a.limit(100, 1000))
+    return {"channels": [_described(w, channel) for channel in found], **paging}
+
+
+@method("users.conversations", "channels:read", "T3")
+def _conversations(w: Workspace, a: Args) -> Json:
+    return _list(w, a, joined=True)
+
+
+@method("conversations.open", "im:write", "T3")
+def _open(w: Workspace, a: Args) -> Json:
+    users = [user for user in a.text("users").split(",") if user]
+    if not users or any(user not in w.people for user in users):
+        raise Refused("user_not_found" if users else "not_enough_users")
+    return {"channel": {"id": w.direct(users).id}}
+
+
+@method("users.info", "users:read", "T4")
+def _user_info(w: Workspace, a: Args) -> Json:
+    person = w.people.get(a.text("user"))
+    if person is None:
+        raise Refused("user_not_found")
+    profile = {"display_name": person.display, "real_name": person.display, "team": person.team}
+    facts: Json = {"id": person.id, "team_id": person.team, "name": person.name, "real_name": person.display}
+    facts |= {"tz": "Etc/UTC", "is_bot": bool(person.bot_id), "deleted": False, "profile": profile}
+    roles = {
+        "is_admin": person.admin,
+        "is_owner": False,
+        "is_restricted": person.guest,
+        "is_ultra_restricted": False,
+    }
+    return {"user": facts | ({"is_stranger": True} if person.external else roles)}
+
+
+@method("bots.info", "users:read", "T3")
+def _bot_info(w: Workspace, a: Args) -> Json:
+    for bot in w.people.values():
+        if bot.bot_id and bot.bot_id == a.text("bot"):
+            facts = {"id": bot.bot_id, "app_id": bot.app_id, "user_id": bot.id, "name": bot.name}
+            return {"bot": {**facts, "deleted": False, "icons": {}}}
+    raise Refused("bot_not_found")
+
+
+@method("files.info", "files:read", "T4")
+def _file_info(w: Workspace, a: Args) -> Json:
+    if a.text("file") not in w.files:
+        raise Refused("file_not_found")
+    return {"file": w.files[a.text("file")][0]}
+
+
+@method("reactions.add", "reactions:write", "T3")
+def _react(w: Workspace, a: Args, *, add: bool = True) -> Json:
+    name = a.text("name").strip(":")
+    if not re.fullmatch(r"[a-z0-9_+'-]+", name):
+        raise Refused("invalid_name")
+    w.react(writable(w, a), a.text("timestamp"), w.bot.id, name, add=add)
+    return {}
+
+
+@method("reactions.remove", "reactions:write", "T2")
+def _unreact(w: Workspace, a: Args) -> Json:
+    return _react(w, a, add=False)

@@ -1,0 +1,122 @@
+"""The Web API's door: who calls, what may be called how often, and the faults on the way."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from bot.sandbox.slack import chat, reading, sessions, streams
+from bot.sandbox.slack.arguments import METHODS, Args, Method, need
+from bot.sandbox.slack.faults import Fault, Faults, Limits
+from bot.sandbox.slack.journal import Entry, Journal
+from bot.sandbox.slack.workspace import Json, Refused, Workspace
+
+__all__ = ["WebApi", "chat", "reading", "sessions", "streams"]  # imported to fill METHODS
+
+HTML = "<!DOCTYPE html><html><body>Sign in</body></html>"
+
+
+class WebApi:
+    """Answers `/api/{method}` for one workspace."""
+
+    bot_token, app_token = "xoxb-sandbox", "xapp-sandbox"
+
+    def __init__(
+        self, workspace: Workspace, journal: Journal, ticket: Callable[[], str], *, tiers: bool
+    ) -> None:
+        self.faults = Faults()
+        self._workspace, self._journal, self._limits = workspace, journal, Limits() if tiers else None
+        self._methods = METHODS | {
+            "apps.connections.open": Method(lambda _w, _a: {"url": ticket()}, tier="T3")
+        }
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call, or have a fault befall it."""
+        name, bad = request.match_info["method"], None
+        try:
+            args = await Args.read(request)
+        except Refused as refused:
+            args, bad = Args(request.query), refused.answer
+        token = _bearer(request) or args.pop("token", "")
+        entry = self._journal.add("call", name, args)
+        fault = self.faults.take(name) or Fault(name, "")
+        match fault.kind:
+            case "":
+                pass
+            case "hang":
+                await asyncio.sleep(fault.seconds)
+            case "late":
+                asyncio.get_running_loop().call_later(fault.seconds, self._carry_out, entry, token)
+                return _cut(request)
+            case "reset_before":
+                self._finish(entry, {"ok": False, "fault": "reset_before"})
+                return _cut(request)
+            case "reset_after":
+                self._carry_out(entry, token, bad)
+                return _cut(request)
+            case "http":
+                self._finish(entry, {"ok": False, "fault": f"http {fault.status}"})
+                return web.Response(status=fault.status, text="Server Error")
+            case "html":
+                self._finish(entry, {"ok": False, "fault": "html"})
+                return web.Response(text=HTML, content_type="text/html")
+            case code:
+                bad = {"ok": False, "error": code, "retry_after": fault.retry_after}
+        answer = self._carry_out(entry, token, bad)
+        headers = {"x-oauth-scopes": ",".join(sorted(self._workspace.scopes))} if name == "auth.test" else {}
+        if answer.get("error") != "ratelimited":
+            return web.json_response(answer, headers=headers)
+        headers["Retry-After"] = str(answer["retry_after"])
+        return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
+
+    def _carry_out(self, entry: Entry, token: str, bad: Json | None = None) -> Json:
+        """Run the method; its effect is complete when this returns."""
+        try:
+            answer = bad or {
+                "ok": True,
+                **self._admitted(entry, token).run(self._workspace, Args(entry.data)),
+            }
+        except Refused as refused:
+            answer = refused.answer
+        return self._finish(entry, answer)
+
+    def _admitted(self, entry: Entry, token: str) -> Method:
+        if token not in (self.bot_token, self.app_token):
+            raise Refused("invalid_auth" if token else "not_authed")
+        if entry.name not in self._methods:
+            raise Refused("unknown_method", req_method=entry.name)
+        if (entry.name == "apps.connections.open") != (token == self.app_token):
+            raise Refused("not_allowed_token_type")
+        method = self._methods[entry.name]
+        need(self._workspace, method.scope)
+        channel = str(entry.data.get("channel"))
+        if self._limits and (wait := self._limits.refuse(entry.name, method.tier, channel)):
+            raise Refused("ratelimited", retry_after=wait)
+        return method
+
+    def _finish(self, entry: Entry, answer: Json) -> Json:
+        entry.result = answer
+        self._journal.changed()
+        return answer
+
+    async def file(self, request: web.Request) -> web.Response:
+        """Serve an upload to the app's token; anyone else gets a page, with status 200."""
+        file_id = request.match_info["file"].rpartition("-")[2]
+        known = _bearer(request) == self.bot_token and "files:read" in self._workspace.scopes
+        file, content = self._workspace.files.get(file_id, ({}, b""))
+        self._finish(self._journal.add("call", "files-pri", {"file": file_id}), {"ok": known and bool(file)})
+        if not known or not file:
+            return web.Response(text=HTML, content_type="text/html")
+        return web.Response(body=content, headers={"Content-Type": file["mimetype"]})
+
+
+def _bearer(request: web.Request) -> str:
+    """Return the token of the Authorization header, or nothing."""
+    return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+
+
+def _cut(request: web.Request) -> web.StreamResponse:
+    """Drop the connection: the caller learns nothing."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()

@@ -1,0 +1,260 @@
+"""Every setting, read once from the environment and `.env`, then frozen.
+
+A field is named for its variable in lower case. Its default, what it means and an example stand beside
+it: the README's table and the words of an error come from there. No other module reads the environment.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple, Self
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from bot.errors import BadConfiguration
+
+
+class Row(NamedTuple):
+    """A row of the README's table of settings."""
+
+    variable: str
+    default: str
+    meaning: str
+
+
+def _token(prefix: str) -> AfterValidator:
+    def check(token: SecretStr) -> SecretStr:
+        # Slack promises nothing about a token but its prefix.
+        if not token.get_secret_value().startswith(prefix):
+            raise ValueError(f"it must start with {prefix}")
+        return token
+
+    return AfterValidator(check)
+
+
+def _ids(initials: str) -> BeforeValidator:
+    def split(value: str) -> frozenset[str]:
+        ids = frozenset(re.split(r"[\s,]+", value.strip(", ")))
+        if not all(re.fullmatch(rf"[{initials}]\w+", each) for each in ids):
+            raise ValueError(f"it must be Slack's ids, each starting with one of {', '.join(initials)}")
+        return ids
+
+    return BeforeValidator(split)
+
+
+def _api_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+/(\S+/)?api/", url):
+        raise ValueError("it must be an http or https address that ends in /api/")
+    return url
+
+
+def _database_url(url: str) -> str:
+    if re.match(r"postgres(ql)?:", url):
+        raise ValueError("PostgreSQL is not available in this version")
+    if not re.fullmatch(r"sqlite:///.*[^/]", url):
+        raise ValueError("it must be sqlite:///PATH, and four slashes for an absolute path")
+    return url
+
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Lower = BeforeValidator(str.lower)
+Upper = BeforeValidator(str.upper)
+Admission = Annotated[Literal["refuse", "allow"], Lower]
+
+
+@dataclass(frozen=True)
+class _About:
+    """What people read of a setting; `default` is in words where the value itself says too little."""
+
+    meaning: str
+    example: str
+    default: str = ""
+
+
+class Settings(BaseModel):
+    """What Bobbin is told from outside. A setting exists only once it works."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=AliasGenerator(validation_alias=str.upper))
+
+    slack_bot_token: Annotated[SecretStr, _token("xoxb-"), _About("the app's bot token", "xoxb-…", "none")]
+    slack_app_token: Annotated[
+        SecretStr,
+        _token("xapp-"),
+        _About(
+            "the app-level token with `connections:write`; this version connects by Socket Mode only",
+            "xapp-…",
+            "none",
+        ),
+    ]
+    slack_api_url: Annotated[
+        str,
+        AfterValidator(_api_url),
+        _About("base of Slack's Web API; ends in `/api/`", "https://slack.com/api/"),
+    ] = "https://slack.com/api/"
+    region: Annotated[
+        str | None,
+        Field(validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION")),
+        _About("where Bedrock is asked; the first one wins", "eu-central-1", "AWS's chain"),
+    ] = None
+    bedrock_model_id: Annotated[
+        str | None,
+        _About(
+            "id or ARN of a model or inference profile",
+            "eu.anthropic.claude-sonnet-5-5",
+            "the current Claude Sonnet profile of the region's geography",
+        ),
+    ] = None
+    database_url: Annotated[
+        str,
+        AfterValidator(_database_url),
+        _About("`sqlite:///PATH`; an absolute path has four slashes", "sqlite:////var/lib/bobbin/bobbin.db"),
+    ] = "sqlite:///bobbin.db"
+    system_prompt: Annotated[
+        str | None, _About("who Bobbin is", "You are the archivist of Acme.", "built in")
+    ] = None
+    max_output_tokens: Annotated[
+        int, Field(ge=1, le=128_000), _About("the longest answer, in tokens of the model", "8192")
+    ] = 8192
+    max_concurrent_answers: Annotated[
+        int,
+        Field(ge=1, le=10_000),
+        _About("answers at once in this process; the Bedrock connection pool follows it", "256"),
+    ] = 256
+    bedrock_idle_seconds: Annotated[
+        Seconds, _About("no word from the model for so long is one failed try", "120")
+    ] = 120
+    host: Annotated[str, _About("the address that health is served on", "127.0.0.1")] = "0.0.0.0"  # noqa: S104 probes come from outside
+    port: Annotated[
+        Port | None, _About("serves `/healthz` and `/readyz`, and nothing else", "3000", "off")
+    ] = None
+    lease_seconds: Annotated[
+        Seconds, _About("how long a conversation waits for a process that gives no sign of life", "60")
+    ] = 60
+    recovery_settle_seconds: Annotated[
+        Seconds, _About("how long after a crash a Slack call may still take effect", "15")
+    ] = 15
+    drain_seconds: Annotated[
+        Seconds, _About("what answers get to end in when the process is told to stop", "8")
+    ] = 8
+    thread_replies: Annotated[
+        Literal["auto", "mention"],
+        Lower,
+        _About("in joined threads, `auto` answers replies too, `mention` only mentions", "mention"),
+    ] = "auto"
+    external_users: Annotated[
+        Literal["refuse", "allow"],
+        Lower,
+        _About("people of other organisations: `refuse` or `allow`", "allow"),
+    ] = "refuse"
+    guests: Annotated[
+        Literal["refuse", "allow"],
+        Lower,
+        _About("guests of this organisation: `refuse` or `allow`", "refuse"),
+    ] = "allow"
+    allowed_channels: Annotated[
+        frozenset[str],
+        _ids("CDG"),
+        _About("ids of the only channels to answer in, separated by commas", "C0123ABCD,C0456EFGH", "all"),
+    ] = frozenset()
+    allowed_users: Annotated[
+        frozenset[str], _ids("UW"), _About("ids of the only people to answer", "U0123ABCD,U0456EFGH", "all")
+    ] = frozenset()
+    allowed_bots: Annotated[
+        frozenset[str], _ids("BUW"), _About("ids of the bots that may ask", "B0123ABCD", "none")
+    ] = frozenset()
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Upper,
+        _About("`DEBUG`, `INFO`, `WARNING` or `ERROR`; what people write is in none of them", "WARNING"),
+    ] = "INFO"
+    log_format: Annotated[
+        Literal["console", "json"] | None, Lower, _About("`console` or `json`", "json", "by terminal")
+    ] = None
+    slack_pacing: Annotated[
+        bool, _About("`off` lifts Bobbin's own pace under Slack's rate limits, for load tests", "off", "on")
+    ] = True
+    sandbox_model: Annotated[
+        Literal["scripted", "bedrock"],
+        Lower,
+        _About("who answers in the sandbox: `scripted`, or the real `bedrock`", "bedrock"),
+    ] = "scripted"
+    sandbox_port: Annotated[Port, _About("the port of the sandbox's page", "8080")] = 8080
+
+    @property
+    def slack_timeout(self) -> float:
+        """Seconds that one Slack call may take: over before its effect would count as never to come."""
+        return min(10, self.recovery_settle_seconds, self.lease_seconds / 3)
+
+    @classmethod
+    def load(
+        cls, environ: Mapping[str, str] | None = None, dotenv: str = ".env", *, need_slack: bool = True
+    ) -> Self:
+        """Read the settings; the environment wins over the file, and an empty variable counts as unset.
+
+        `need_slack=False` is for commands that use no Slack or bring their own: the tokens are not read.
+        Raises `BadConfiguration`, which names all that is wrong and never quotes a value.
+        """
+        values = _read(dotenv)
+        if environ is None:
+            environ = os.environ  # noqa: TID251 the one place
+            for name, value in values.items():
+                if name.startswith("AWS_"):  # botocore looks for its own variables in the environment only
+                    os.environ.setdefault(name, value)  # noqa: TID251 the one place
+        values |= _filled(environ)
+        if not need_slack:
+            values |= {"SLACK_BOT_TOKEN": "xoxb-none", "SLACK_APP_TOKEN": "xapp-none"}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadConfiguration([_problem(each) for each in error.errors()]) from None
+
+    @classmethod
+    def table(cls) -> list[Row]:
+        """Every setting as the README shows it."""
+        return [
+            Row(" or ".join(names), about.default or str(field.default), about.meaning)
+            for names, about, field in _described()
+        ]
+
+
+def _read(dotenv: str) -> dict[str, str]:
+    try:
+        return _filled(dotenv_values(dotenv, interpolate=False))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfiguration([f"{dotenv}: it cannot be read ({type(error).__name__})"]) from error
+
+
+def _filled(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value.strip() for name, value in values.items() if value and value.strip()}
+
+
+def _described() -> Iterator[tuple[list[str], _About, FieldInfo]]:
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        names = [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [name.upper()]
+        yield names, next(each for each in field.metadata if isinstance(each, _About)), field
+
+
+def _problem(error: ErrorDetails) -> str:
+    variable = error["loc"][0]
+    about = next(about for names, about, _ in _described() if variable in names)
+    if error["type"] == "missing":
+        reason = f"it is missing ({about.meaning})"
+    else:
+        reason = error["msg"].removeprefix("Value error, ").replace("Input", "it").split(", unable")[0]
+    return f"{variable}: {reason}; for example {variable}={about.example}"

@@ -1,0 +1,161 @@
+"""Slack's Web API as Bobbin calls it: the methods it uses, and its errors renamed at this border.
+
+One try a call: whether to call again is decided where it is known what a second call would do. The SDK's
+own retry is off, since it would make a message twice.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import (
+    SlackError,
+    SlackGone,
+    SlackLimited,
+    SlackNotAllowed,
+    SlackRefused,
+    SlackTokenRefused,
+    SlackUnreachable,
+    StreamClosed,
+    StreamStopped,
+)
+from bot.slack.pacing import Pacer
+
+METHODS: Mapping[str, str] = {
+    "agents.sessions.setStatus": "chat:write",
+    "apps.connections.open": "",
+    "assistant.threads.setStatus": "chat:write",
+    "auth.test": "",
+    "chat.appendStream": "chat:write",
+    "chat.delete": "chat:write",
+    "chat.postEphemeral": "chat:write",
+    "chat.postMessage": "chat:write",
+    "chat.startStream": "chat:write",
+    "chat.stopStream": "chat:write",
+    "chat.update": "chat:write",
+    "conversations.replies": "channels:history",
+    "reactions.add": "reactions:write",
+    "reactions.remove": "reactions:write",
+    "users.info": "users:read",
+}
+"""Every method that Bobbin calls, and the bot scope it needs (apps.connections.open: an app token)."""
+
+_GONE = ("message_not_found", "thread_not_found", "invalid_thread_ts", "cannot_reply_to_message")
+_TOKEN = (
+    "account_inactive",
+    "invalid_auth",
+    "not_allowed_token_type",
+    "not_authed",
+    "token_expired",
+    "token_revoked",
+)
+_NOT_ALLOWED = (
+    "access_denied",
+    "cant_update_message",
+    "channel_is_limited_access",
+    "channel_not_found",
+    "channel_type_not_supported",
+    "edit_window_closed",
+    "ekm_access_denied",
+    "feature_disabled",
+    "is_archived",
+    "is_inactive",
+    "messages_tab_disabled",
+    "missing_scope",
+    "no_permission",
+    "not_authorized",
+    "not_in_channel",
+    "org_login_required",
+    "restricted_action",
+    "restricted_action_non_threadable_channel",
+    "restricted_action_read_only_channel",
+    "restricted_action_thread_locked",
+    "restricted_action_thread_only_channel",
+    "team_access_not_granted",
+    "thread_locked",
+    "unknown_method",
+    "user_not_in_channel",
+)
+_LIMITED = ("message_limit_exceeded", "rate_limited", "ratelimited")
+_UNREACHABLE = (
+    "fatal_error",
+    "internal_error",
+    "request_timeout",
+    "service_unavailable",
+    "team_added_to_org",
+)
+
+ERRORS: Mapping[str, type[SlackError]] = {
+    **dict.fromkeys(_GONE, SlackGone),
+    **dict.fromkeys(_TOKEN, SlackTokenRefused),
+    **dict.fromkeys(_NOT_ALLOWED, SlackNotAllowed),
+    **dict.fromkeys(_UNREACHABLE, SlackUnreachable),
+    "message_not_in_streaming_state": StreamClosed,
+    "stopped_by_user": StreamStopped,
+}
+"""Slack's codes in Bobbin's words; any other is `SlackRefused`."""
+
+_SERVER_ERROR = 500
+_TOO_MANY = 429
+_RETRY_AFTER_SECONDS = 5.0  # where a 429 does not say
+
+
+class SlackAPI:
+    """Calls Slack, and tells the pacer of every call. Raises only `SlackError`s."""
+
+    def __init__(self, client: AsyncWebClient, pacer: Pacer) -> None:
+        self._client = client
+        self.pacer = pacer
+
+    async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        """Call one of `METHODS` once; the answer's fields."""
+        self.pacer.called(method, arguments.get("channel", ""))
+        try:
+            response = await getattr(self._client, method.replace(".", "_"))(**arguments)
+        except SlackApiError as error:
+            raise self._renamed(method, error) from error
+        except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
+            raise SlackUnreachable(type(error).__name__, method) from error
+        data = response.data
+        if not isinstance(data, dict):
+            raise SlackUnreachable("unreadable_answer", method)
+        return data
+
+    async def repeat(self, method: str, *, tries: int = 5, **arguments: Any) -> Mapping[str, Any]:
+        """Call until it works; only for calls whose repetition changes nothing."""
+        for attempt in range(1, tries + 1):
+            try:
+                return await self.call(method, **arguments)
+            except SlackLimited as error:
+                if attempt == tries:
+                    raise
+                await asyncio.sleep(error.retry_after)
+            except SlackUnreachable:
+                if attempt == tries:
+                    raise
+                await asyncio.sleep(0.5 * 2 ** (attempt - 1) * self.pacer.jitter())
+        raise AssertionError("unreachable")
+
+    def _renamed(self, method: str, error: SlackApiError) -> SlackError:
+        response = error.response
+        status = getattr(response, "status_code", getattr(response, "status", 0))
+        data = getattr(response, "data", None)
+        code = data.get("error", "") if isinstance(data, dict) else ""
+        if status == _TOO_MANY or code in _LIMITED:
+            seconds = _retry_after(getattr(response, "headers", {}))
+            self.pacer.limited(method, seconds)
+            return SlackLimited(method, seconds)
+        if status >= _SERVER_ERROR or not code:
+            return SlackUnreachable(f"http_{status}", method)
+        return ERRORS.get(code, SlackRefused)(code, method)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    try:
+        return max(0.0, float(headers.get("Retry-After", _RETRY_AFTER_SECONDS)))
+    except ValueError:
+        return _RETRY_AFTER_SECONDS

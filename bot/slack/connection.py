@@ -1,0 +1,138 @@
+"""Bobbin's connection to one workspace: who it is there, events in, replies out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BadConfiguration, SlackError, SlackLimited, SlackUnreachable
+from bot.events import Invited
+from bot.slack.api import SlackAPI
+from bot.slack.history import NOTICE_EVENT
+from bot.slack.incoming import Me
+from bot.slack.listeners import Listeners
+from bot.slack.pacing import Pacer
+from bot.slack.socket import Socket
+
+_log = structlog.get_logger(__name__)
+
+WELCOME = """\
+Hello! Mention me in a message and I answer in its thread; then just go on there, without mentioning me. \
+You can also write to me in a DM.
+
+• *What I read:* only threads I was called into, and all of such a thread.
+• *What I keep:* the messages of those threads and my answers, until they are deleted in Slack. Deleting a \
+message erases it here too, within seconds.
+• *Mute me in a thread:* write `mute` there, or put :no_bell: on its first message. `wake` undoes it. `stop` \
+ends an answer.
+
+_I am an AI assistant and can be wrong. I run a Claude model on Amazon Bedrock._"""
+
+_LONGEST_WAIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    """A workspace that has let Bobbin in."""
+
+    api: SlackAPI
+    client: AsyncWebClient
+    me: Me
+    bot_token: str
+    app_token: str
+    socket_url: str
+
+    def socket(self, listeners: Listeners) -> Socket:
+        """Prepare the socket that brings events to these listeners; not open yet."""
+        app = listeners.bolt(self.client, self.bot_token)
+        return Socket(app, self.app_token, self.socket_url, listeners.quarantine)
+
+    async def welcome(self, invited: Invited) -> None:
+        """Say once in a channel what Bobbin reads and keeps; never again, even if the answer is lost."""
+        try:
+            await self.api.call(
+                "chat.postMessage",
+                channel=invited.channel,
+                text=WELCOME,
+                unfurl_links=False,
+                unfurl_media=False,
+                metadata={"event_type": NOTICE_EVENT, "event_payload": {"notice": "welcome"}},
+            )
+        except SlackError as error:
+            _log.warning("no welcome in a channel", channel=invited.channel, error=str(error))
+
+    async def reachable(self) -> bool:
+        """Whether Slack answers."""
+        try:
+            await self.api.call("auth.test")
+        except SlackError:
+            return False
+        return True
+
+
+async def _answered(
+    api: SlackAPI, method: str, variable: str, problems: list[str], **more: Any
+) -> Mapping[str, Any]:
+    """Call until Slack answers; a refusal of the token becomes a problem of its variable."""
+    wait = 1.0
+    while True:
+        try:
+            return await api.call(method, **more)
+        except (SlackLimited, SlackUnreachable) as error:
+            _log.warning("Slack is out of reach: trying again", method=method, error=str(error), seconds=wait)
+            await asyncio.sleep(max(wait, getattr(error, "retry_after", 0)))
+            wait = min(wait * 2, _LONGEST_WAIT)
+        except SlackError as error:
+            problems.append(f"{variable}: Slack refuses it ({error.code}); {_REMEDIES[variable]}")
+            return {}
+
+
+_REMEDIES: Mapping[str, str] = {
+    "SLACK_BOT_TOKEN": "copy the Bot User OAuth Token (xoxb-…) from the app's page OAuth & Permissions",
+    "SLACK_APP_TOKEN": "make an App-Level Token with connections:write (xapp-…) on the page Basic Information",
+}
+
+
+@asynccontextmanager
+async def connect(
+    *,
+    bot_token: str,
+    app_token: str,
+    api_url: str,
+    timeout: float,  # noqa: ASYNC109  that of one call
+    paced: bool,
+) -> AsyncIterator[Slack]:
+    """Find out who Bobbin is, waiting for Slack if it is out of reach. `timeout` is one call's, in seconds.
+
+    Raises `BadConfiguration` where Slack refuses a token.
+    """
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+    async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
+        client = AsyncWebClient(
+            token=bot_token,
+            base_url=api_url,
+            session=session,
+            timeout=timeout,  # type: ignore[arg-type]  # aiohttp takes fractions of a second
+            retry_handlers=[],
+        )
+        api = SlackAPI(client, Pacer(on=paced))
+        problems: list[str] = []
+        facts, opened = await asyncio.gather(
+            _answered(api, "auth.test", "SLACK_BOT_TOKEN", problems),
+            _answered(api, "apps.connections.open", "SLACK_APP_TOKEN", problems, app_token=app_token),
+        )
+        if problems:
+            raise BadConfiguration(problems)
+        me = Me(
+            team=str(facts.get("team_id", "")),
+            user=str(facts.get("user_id", "")),
+            bot=str(facts.get("bot_id") or ""),
+            enterprise=str(facts.get("enterprise_id") or ""),
+        )
+        _log.info("known to Slack", team=me.team, user=me.user)
+        yield Slack(api, client, me, bot_token, app_token, str(opened.get("url", "")))

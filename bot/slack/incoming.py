@@ -1,0 +1,229 @@
+"""Slack's events in the core's words. Pure: an event goes in, what it means comes out.
+
+What an event looks like is from docs.slack.dev (Events API, `message` and its subtypes). Everything is
+read defensively: a field that is missing or of the wrong type raises `Unreadable`, never anything else.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.conversation import ThreadKey
+from bot.events import Command, Deleted, Edited, Event, File, Ignored, Invited, Muted, Posted, Stopped
+from bot.slack.text import is_pleasantry, mentions, mentions_others, without_mention
+
+MUTE_REACTION = "no_bell"
+
+_SPOKEN = (None, "file_share", "thread_broadcast", "bot_message", "me_message")
+"""Subtypes by which somebody says something. All others are Slack's own remarks."""
+
+_COMMANDS: Mapping[str, Command] = {"mute": "mute", "wake": "wake", "unmute": "wake", "stop": "stop"}
+_TS = re.compile(r"\d{1,12}\.\d{1,9}")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class Unreadable(Exception):
+    """The event is not as Slack documents it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Who Bobbin is in this workspace, as auth.test tells."""
+
+    team: str
+    user: str
+    bot: str
+    enterprise: str = ""
+
+
+def read_event(body: Mapping[str, Any], me: Me, *, retry: int = 0) -> Event | Ignored:
+    """Say what an Events API envelope means. `retry`: how often it was delivered before."""
+    event = _mapping(body, "event")
+    event_id = _text(body, "event_id")
+    if _other_workspace(body, me):
+        return Ignored("it is for another workspace")
+    kind = _text(event, "type")
+    if kind == "app_mention":
+        return _posted(event, event_id, body, me, retry, called=True)
+    if kind == "message":
+        return _message(event, event_id, body, me, retry)
+    if kind in ("reaction_added", "reaction_removed"):
+        return _reaction(event, event_id, me)
+    if kind in ("agent_session_stopped", "message_stream_stopped"):
+        thread = ThreadKey(me.team, _text(event, "channel"), _ts(event, "thread_ts"))
+        return Stopped(event_id, thread, _text(event, "user", ""))
+    if kind == "member_joined_channel":
+        if _text(event, "user") != me.user:
+            return Ignored("somebody joined a channel")
+        return Invited(event_id, me.team, _text(event, "channel"))
+    return Ignored(f"no use for {kind}")
+
+
+def shape(value: Any, depth: int = 4) -> Any:
+    """What an unreadable event looked like: its keys and types, never its words."""
+    if isinstance(value, Mapping) and depth:
+        return {str(key)[:64]: shape(inner, depth - 1) for key, inner in list(value.items())[:50]}
+    if isinstance(value, list) and value and depth:
+        return [shape(value[0], depth - 1)]
+    return type(value).__name__
+
+
+def _message(
+    event: Mapping[str, Any], event_id: str, body: Mapping[str, Any], me: Me, retry: int
+) -> Event | Ignored:
+    subtype = _text(event, "subtype", "") or None
+    if subtype == "message_changed":
+        return _changed(event, event_id, body, me, retry)
+    if subtype == "message_deleted":
+        ts = _text(event, "deleted_ts", "") or _text(_mapping(event, "previous_message", {}), "ts", "")
+        return Deleted(event_id, me.team, _text(event, "channel"), _valid(ts))
+    if subtype not in _SPOKEN or event.get("hidden") is True:
+        return Ignored(f"Slack's own remark: {subtype or 'hidden'}")
+    return _posted(event, event_id, body, me, retry)
+
+
+def _changed(
+    event: Mapping[str, Any], event_id: str, body: Mapping[str, Any], me: Me, retry: int
+) -> Event | Ignored:
+    new = {
+        "channel": event.get("channel"),
+        "channel_type": event.get("channel_type"),
+        **_mapping(event, "message"),
+    }
+    if new.get("subtype") == "tombstone":  # the first message of a thread, deleted with replies below it
+        return Deleted(event_id, me.team, _text(new, "channel"), _ts(new, "ts"))
+    posted = _posted(new, event_id, body, me, retry)
+    if isinstance(posted, Ignored):
+        return Ignored("an edit of my own message") if posted is OWN else posted
+    before = _mapping(event, "previous_message", {})
+    edited = _mapping(new, "edited", {})
+    if not edited or ("text" in before and before["text"] == new.get("text")):
+        return Ignored("an edit that changed no words")
+    return Edited(posted, _ts(edited, "ts"))
+
+
+OWN = Ignored("my own message")
+
+
+def _posted(
+    event: Mapping[str, Any],
+    event_id: str,
+    body: Mapping[str, Any],
+    me: Me,
+    retry: int,
+    *,
+    called: bool = False,
+) -> Posted | Ignored:
+    author, bot = _text(event, "user", ""), _text(event, "bot_id", "")
+    if author == me.user or (bot and bot == me.bot):
+        return OWN
+    if author == "USLACK":
+        return Ignored("a notice of Slack")
+    if _text(event, "subtype", "") == "document_mention":
+        return Ignored("a mention in a canvas")
+    ts, channel, text = _ts(event, "ts"), _text(event, "channel"), _storable(_text(event, "text", ""))
+    direct = _text(event, "channel_type", "") == "im" or channel.startswith("D")
+    command = _COMMANDS.get(without_mention(text, me.user).strip(" .!").lower())
+    files = event.get("files") or []
+    if not isinstance(files, list) or not (author or bot):
+        raise Unreadable("a message without an author, or with files that are no list")
+    posted = Posted(
+        event_id=event_id,
+        thread=ThreadKey(me.team, channel, _valid(_text(event, "thread_ts", "") or ts)),
+        ts=ts,
+        direct=direct,
+        author=author or bot,
+        text=text,
+        files=tuple(_file(file) for file in files),
+        bot=bool(bot),
+        external=_external(event, body, me),
+        mentions_me=called or me.user in mentions(text),
+        mentions_others=mentions_others(text, me.user),
+        pleasantry=is_pleasantry(text) and not files,
+        command=command,
+        late=retry > 0,
+    )
+    # An allowed bot may be named by its bot id in the settings, or by its user id.
+    return replace(posted, author=bot) if bot and not author else posted
+
+
+def _file(file: Any) -> File:
+    if not isinstance(file, Mapping):
+        raise Unreadable("a file that is no object")
+    return File(
+        _text(file, "id", "?"), _storable(_text(file, "name", "") or _text(file, "title", "") or "a file")
+    )
+
+
+def _reaction(event: Mapping[str, Any], event_id: str, me: Me) -> Muted | Ignored:
+    item = _mapping(event, "item")
+    if _text(event, "reaction") != MUTE_REACTION or _text(event, "user", "") == me.user or "ts" not in item:
+        return Ignored("a reaction that means nothing to me")
+    return Muted(
+        event_id,
+        me.team,
+        _text(item, "channel"),
+        _ts(item, "ts"),
+        muted=_text(event, "type") == "reaction_added",
+    )
+
+
+def _external(event: Mapping[str, Any], body: Mapping[str, Any], me: Me) -> bool | None:
+    """Of another organisation? None where only users.info can tell: in a shared channel, unsaid."""
+    ours = {me.team, me.enterprise} - {""}
+    teams = {_text(event, key, "") for key in ("user_team", "source_team")} - {""}
+    teams = teams or {_text(event, "team", "")} - {""}
+    if teams - ours:
+        return True
+    if not teams and body.get("is_ext_shared_channel") is True:
+        return None
+    return False
+
+
+def _other_workspace(body: Mapping[str, Any], me: Me) -> bool:
+    authorizations = body.get("authorizations")
+    if (
+        not isinstance(authorizations, list)
+        or not authorizations
+        or not isinstance(authorizations[0], Mapping)
+    ):
+        return False
+    team = authorizations[0].get("team_id")
+    return isinstance(team, str) and bool(team) and team != me.team and not me.enterprise
+
+
+def _storable(text: str) -> str:
+    """No database takes a lone half of a surrogate pair, and PostgreSQL takes no NUL."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+_MISSING: Any = object()
+
+
+def _text(values: Mapping[str, Any], key: str, default: Any = _MISSING) -> str:
+    value = values.get(key, default)
+    if value is None and default is not _MISSING:
+        return str(default)
+    if not isinstance(value, str):
+        raise Unreadable(f"{key} is {'missing' if value is _MISSING else type(value).__name__}")
+    return value
+
+
+def _mapping(values: Mapping[str, Any], key: str, default: Any = _MISSING) -> Mapping[str, Any]:
+    value = values.get(key, default)
+    if value is None and default is not _MISSING:
+        value = default
+    if not isinstance(value, Mapping):
+        raise Unreadable(f"{key} is {'missing' if value is _MISSING else type(value).__name__}")
+    return value
+
+
+def _ts(values: Mapping[str, Any], key: str) -> str:
+    return _valid(_text(values, key))
+
+
+def _valid(ts: str) -> str:
+    if not _TS.fullmatch(ts):
+        raise Unreadable("a ts that is none")
+    return ts

@@ -1,0 +1,192 @@
+"""The way in: every Bolt handler in one table. Each event is on the disk before Slack gets its ack.
+
+Bolt acks an event only after its listener has returned (`process_before_response`), so a listener that
+raises leaves the event to be delivered again. What Bolt itself cannot parse is quarantined and acked
+before it gets there (`quarantined`), and a catch-all is last: nothing ends unacked for want of a handler.
+"""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped
+from bot.policy import Rules, decide
+from bot.ports import Ingested, Store
+from bot.slack.blocks import TRY_AGAIN
+from bot.slack.incoming import Me, Unreadable, read_event, shape
+
+_log = structlog.get_logger(__name__)
+
+SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
+    "agent_session_stopped": ("chat:write",),
+    "app_mention": ("app_mentions:read",),
+    "member_joined_channel": ("channels:read", "groups:read"),
+    "message.channels": ("channels:history",),
+    "message.groups": ("groups:history",),
+    "message.im": ("im:history",),
+    "message.mpim": ("mpim:history",),
+    "reaction_added": ("reactions:read",),
+    "reaction_removed": ("reactions:read",),
+}
+"""Every bot event of the manifest, and the scopes that it needs."""
+
+EVENTS = tuple(dict.fromkeys(name.partition(".")[0] for name in SUBSCRIPTIONS))
+"""The same as Bolt names them."""
+
+_OVERTAKEN = 10_000
+"""Threads of which a reply is remembered that came before Bobbin was called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """What happens beside the store: tell the dispatcher, and what may be said to people."""
+
+    wake: Callable[[], None]
+    stop: Callable[[int, str], None]
+    tell: Callable[[Posted, str], Coroutine[Any, Any, None]]
+    welcome: Callable[[Invited], Coroutine[Any, Any, None]]
+    later: Callable[[Coroutine[Any, Any, None]], None]
+    """Do it after the ack."""
+
+
+class Listeners:
+    """Takes Slack's events and clicks in."""
+
+    def __init__(self, store: Store, me: Me, rules: Rules, outlets: Outlets) -> None:
+        self._store = store
+        self._me = me
+        self._rules = rules
+        self._outlets = outlets
+        self._overtaken: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def bolt(self, client: AsyncWebClient, bot_token: str) -> AsyncApp:
+        """Make the Bolt app with every handler in it."""
+
+        async def authorize(**_: Any) -> AuthorizeResult:
+            # Bolt's own asks Slack for each event, and drops (but acks) the event when that call fails.
+            return AuthorizeResult(
+                enterprise_id=self._me.enterprise or None,
+                team_id=self._me.team,
+                bot_user_id=self._me.user,
+                bot_id=self._me.bot,
+                bot_token=bot_token,
+            )
+
+        app = AsyncApp(
+            client=client,
+            authorize=authorize,
+            process_before_response=True,
+            ignoring_self_events_enabled=False,
+            attaching_conversation_kwargs_enabled=False,
+        )
+        for name in EVENTS:
+            app.event(name)(self._event)
+        app.action(TRY_AGAIN)(self._try_again)
+        app.event(re.compile(".*"))(_nothing)
+        for register in (app.action, app.command, app.shortcut, app.view, app.options):
+            register(re.compile(".*"))(_acked)
+        return app
+
+    async def quarantine(self, body: Any, reason: str) -> None:
+        """Keep the shape of an event that could not be read; its words are not kept."""
+        event_id = body.get("event_id") if isinstance(body, Mapping) else None
+        _log.error("an event could not be read", event=str(event_id)[:64], reason=reason)
+        await self._store.quarantine(self._me.team, str(event_id)[:64], json.dumps(shape(body))[:4096])
+
+    # Bolt gives arguments by their names.
+    async def _event(self, body: Mapping[str, Any], request: Any) -> None:
+        began = monotonic()
+        retry = _retry(request.headers)
+        try:
+            event = read_event(body, self._me, retry=retry)
+        except Unreadable as error:
+            await self.quarantine(body, str(error))
+            return
+        if isinstance(event, Ignored):
+            _log.debug("event ignored", reason=event.reason)
+            return
+        ingested = await self._ingest(event)
+        _log.info(
+            "event",
+            id=event.event_id if not isinstance(event, Edited) else event.message.event_id,
+            kind=type(event).__name__.lower(),
+            outcome=ingested.outcome,
+            retry=retry,
+            seconds=monotonic() - began,
+        )
+        if ingested.stop is not None:
+            self._outlets.stop(*ingested.stop)
+        if ingested.wake:
+            self._outlets.wake()
+        message = event.message if isinstance(event, Edited) else event
+        if ingested.note is not None and isinstance(message, Posted):
+            self._outlets.later(self._outlets.tell(message, ingested.note))
+
+    async def _ingest(self, event: Event) -> Ingested:
+        match event:
+            case Posted():
+                return await self._post(event)
+            case Edited():
+                return await self._store.edit(event, partial(self._decide, event.message))
+            case Deleted():
+                return await self._store.delete(event)
+            case Stopped():
+                return await self._store.stop(event)
+            case Muted():
+                return await self._store.mute(event)
+            case Invited():
+                if not await self._store.seen(event.team, event.event_id, "invited"):
+                    return Ingested("duplicate")
+                self._outlets.later(self._outlets.welcome(event))
+                return Ingested("invited")
+
+    async def _post(self, message: Posted) -> Ingested:
+        """Take a message in, noticing where Slack delivers out of order.
+
+        A reply that comes before the mention which it answers is none of Bobbin's business yet. The mention,
+        when it comes, is then late: the thread is read for what was missed.
+        """
+        thread = (message.thread.channel, message.thread.thread_ts)
+        if thread in self._overtaken:
+            message = replace(message, late=True)
+        ingested = await self._store.post(message, partial(self._decide, message))
+        if ingested.outcome.startswith("other talk") and not message.top_level:
+            self._overtaken[thread] = None
+            if len(self._overtaken) > _OVERTAKEN:
+                self._overtaken.popitem(last=False)
+        return ingested
+
+    def _decide(self, message: Posted, thread: Any) -> Any:
+        return decide(message, thread, self._rules)
+
+    async def _try_again(self, ack: Callable[[], Awaitable[None]], action: Mapping[str, Any]) -> None:
+        value = str(action.get("value", ""))
+        ingested = await self._store.retry(int(value)) if value.isdecimal() else Ingested("no such turn")
+        await ack()
+        _log.info("try again", turn=value[:20], outcome=ingested.outcome)
+        if ingested.wake:
+            self._outlets.wake()
+
+
+async def _nothing() -> None:
+    """Ack what nothing else wants."""
+
+
+async def _acked(ack: Callable[[], Awaitable[None]]) -> None:
+    await ack()
+
+
+def _retry(headers: Mapping[str, Any]) -> int:
+    value = headers.get("x-slack-retry-num") or ["0"]
+    first = value[0] if isinstance(value, list | tuple) else value
+    return int(first) if str(first).isdecimal() else 0

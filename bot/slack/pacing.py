@@ -1,0 +1,117 @@
+"""Slack's rate limits, per workspace and method, shared by all replies.
+
+The tiers are Slack's (docs.slack.dev/apis/web-api/rate-limits): so many calls a minute for each method,
+chat.postMessage one a second in each channel. The pacer counts what was called in the last minute; it
+tells a reply how long to wait for its next append, and whether a stream may still be started (a start is
+only taken with its stop).
+"""
+
+import asyncio
+import random
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from time import monotonic
+
+PER_MINUTE: Mapping[str, int] = {
+    "chat.startStream": 20,
+    "chat.stopStream": 20,
+    "chat.appendStream": 100,
+    "chat.update": 50,
+    "chat.postMessage": 200,
+    "users.info": 100,
+    "conversations.replies": 50,
+}
+_MINUTE = 60.0
+_POST_SECONDS = 1.0
+_UPDATE_SECONDS = 3.0
+_APPEND_SECONDS = 0.8
+_UNPACED_SECONDS = 0.1
+
+
+class Pacer:
+    """Decides when a reply may write. `on=False`: only what Slack itself refuses slows a reply down."""
+
+    def __init__(self, *, on: bool = True) -> None:
+        self._on = on
+        self._calls: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._last_post: dict[str, float] = {}
+        self._blocked: dict[str, float] = {}
+        self._streaming = 0
+
+    def called(self, method: str, channel: str = "") -> None:
+        """Note a call that is being made."""
+        now = monotonic()
+        if method in PER_MINUTE:
+            self._calls[method].append(now)
+        if method == "chat.postMessage":
+            self._last_post[channel] = max(now, self._last_post.get(channel, 0))
+
+    def limited(self, method: str, seconds: float) -> None:
+        """Slack refused a call: nothing more of this method for so long."""
+        self._blocked[method] = max(self._blocked.get(method, 0), monotonic() + seconds)
+
+    def stream_started(self) -> None:
+        """One more answer is streaming."""
+        self._streaming += 1
+
+    def stream_ended(self) -> None:
+        """One less."""
+        self._streaming -= 1
+
+    def may_stream(self) -> bool:
+        """Whether a stream may be started now, with its stop still within the limits."""
+        if self._left("chat.startStream") <= 0 or self._wait("chat.stopStream") > 0:
+            return False
+        return not self._on or self._left("chat.stopStream") > self._streaming
+
+    def may(self, method: str) -> bool:
+        """Whether this method may be called now."""
+        return self._left(method) > 0
+
+    def append_interval(self) -> float:
+        """Seconds from one append of a reply to its next: longer, the more replies there are."""
+        if not self._on:
+            return max(_UNPACED_SECONDS, self._wait("chat.appendStream"))
+        share = 1.1 * _MINUTE / PER_MINUTE["chat.appendStream"] * self._streaming
+        return max(_APPEND_SECONDS, share, self._wait("chat.appendStream"))
+
+    def update_interval(self) -> float:
+        """Seconds from one update of a message to its next."""
+        return max(_UPDATE_SECONDS if self._on else _UNPACED_SECONDS, self._wait("chat.update"))
+
+    async def wait_for(self, method: str, channel: str = "") -> None:
+        """Wait until this method may be called; a post takes its place in its channel's row."""
+        while (seconds := self._wait(method)) > 0:  # noqa: ASYNC110  the clock tells, no event does
+            await asyncio.sleep(seconds)
+        if self._on and method == "chat.postMessage":
+            now = monotonic()
+            at = max(now, self._last_post.get(channel, 0) + _POST_SECONDS)
+            self._last_post[channel] = at
+            await asyncio.sleep(at - now)
+
+    def jitter(self) -> float:
+        """A factor that keeps many replies from calling again all at once."""
+        return random.uniform(0.5, 1.5)  # noqa: S311  spread, no secret
+
+    def _wait(self, method: str) -> float:
+        """Seconds until the method may be called."""
+        now = monotonic()
+        blocked = max(0.0, self._blocked.get(method, 0) - now)
+        calls = self._recent(method)
+        if not self._on or method not in PER_MINUTE or len(calls) < PER_MINUTE[method]:
+            return blocked
+        return max(blocked, calls[0] + _MINUTE - now, 0.01)
+
+    def _left(self, method: str) -> int:
+        """How many calls are left in this minute; without a limit there is always one."""
+        if self._blocked.get(method, 0) > monotonic():
+            return 0
+        if not self._on or method not in PER_MINUTE:
+            return 1
+        return PER_MINUTE[method] - len(self._recent(method))
+
+    def _recent(self, method: str) -> deque[float]:
+        calls = self._calls[method]
+        while calls and calls[0] <= monotonic() - _MINUTE:
+            calls.popleft()
+        return calls

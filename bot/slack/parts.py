@@ -1,0 +1,168 @@
+"""The Slack messages of one reply, and the calls that make and change them.
+
+A call that makes a message has no key that Slack would know again. So a lost answer to such a call is
+never answered by a second call before the thread was read: turns of a thread are serial, hence a message
+of Bobbin that is newer than the turn's input and recorded nowhere is this turn's.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from bot.errors import SlackError, SlackGone, SlackLimited, SlackUnreachable, StreamClosed, StreamStopped
+from bot.ports import Part, PartKind, Store, Turn
+from bot.slack.api import SlackAPI
+from bot.slack.history import ANSWER_EVENT, History
+
+_log = structlog.get_logger(__name__)
+
+Block = Mapping[str, Any]
+
+_FALLBACK = 3900
+"""Characters of `text` beside blocks: the words of a notification; chat.update takes 4,000."""
+_TRIES = 4
+
+
+class Parts:
+    """What one reply consists of. `check` raises `LeaseLost` where nothing may be written any more."""
+
+    def __init__(
+        self,
+        api: SlackAPI,
+        history: History,
+        store: Store,
+        turn: Turn,
+        *,
+        check: Callable[[], None],
+        settle: float,
+    ) -> None:
+        self._api = api
+        self._history = history
+        self._store = store
+        self._turn = turn
+        self._check = check
+        self._settle = settle
+        self.made: list[str] = [part.ts for part in turn.parts if part.kind != "notice"]
+        self.creating = False
+        """A call that makes a message is under way: whether it took effect is not known yet."""
+
+    async def take_over(self) -> None:
+        """Adopt what a dead owner made and could not record, and end the stream it may have left open."""
+        if (stray := await self._stray()) is not None:
+            await self._record(stray, "answer")
+        if self.made:
+            await self.end_stream(self.made[-1])
+
+    async def start_stream(self, text: str) -> str:
+        """Begin a streamed message; its ts."""
+        return await self._make(
+            "chat.startStream",
+            "answer",
+            markdown_text=text,
+            recipient_user_id=self._turn.asker,
+            recipient_team_id=self._turn.thread.team,
+        )
+
+    async def append(self, ts: str, text: str) -> None:
+        """Add to a streamed message. Not repeated: whether a lost call added its text cannot be known."""
+        self._check()
+        await self._api.call(
+            "chat.appendStream", channel=self._turn.thread.channel, ts=ts, markdown_text=text
+        )
+
+    async def stop(self, ts: str, text: str, blocks: Sequence[Block], *, more_follows: bool = False) -> None:
+        """End a streamed message with its last text and what stands below it."""
+        arguments: dict[str, Any] = {"session_status": "processing" if more_follows else "active"}
+        if text:
+            arguments["markdown_text"] = text
+        if blocks:
+            arguments["blocks"] = list(blocks)
+        self._check()
+        await self._api.repeat("chat.stopStream", channel=self._turn.thread.channel, ts=ts, **arguments)
+
+    async def end_stream(self, ts: str) -> None:
+        """Make sure that a message is not streaming, so that it can be rewritten."""
+        self._check()
+        try:
+            await self._api.repeat("chat.stopStream", channel=self._turn.thread.channel, ts=ts)
+        except (StreamClosed, StreamStopped, SlackGone):
+            pass
+        except SlackError as error:
+            _log.info("a stream was not ended", turn=self._turn.id, reason=str(error))
+
+    async def post(self, text: str, blocks: Sequence[Block], kind: PartKind = "answer") -> str:
+        """Make an ordinary message in the thread; its ts."""
+        await self._api.pacer.wait_for("chat.postMessage", self._turn.thread.channel)
+        return await self._make(
+            "chat.postMessage",
+            kind,
+            text=text[:_FALLBACK],
+            blocks=list(blocks),
+            unfurl_links=False,
+            unfurl_media=False,
+            metadata={
+                "event_type": ANSWER_EVENT,
+                "event_payload": {"turn": self._turn.id, "part": len(self.made)},
+            },
+        )
+
+    async def update(self, ts: str, text: str, blocks: Sequence[Block]) -> None:
+        """Rewrite a message."""
+        await self._api.pacer.wait_for("chat.update")
+        self._check()
+        await self._api.repeat(
+            "chat.update",
+            channel=self._turn.thread.channel,
+            ts=ts,
+            text=text[:_FALLBACK],
+            blocks=list(blocks),
+        )
+
+    async def _make(self, method: str, kind: PartKind, **arguments: Any) -> str:
+        """Make one message, once: `SlackLimited` for a stream is the caller's to decide."""
+        key = self._turn.thread
+        for _ in range(_TRIES):
+            self._check()
+            self.creating = True
+            try:
+                answer = await self._api.call(
+                    method, channel=key.channel, thread_ts=key.thread_ts, **arguments
+                )
+                ts = str(answer["ts"])
+            except SlackLimited as error:
+                self.creating = False
+                if method == "chat.startStream":
+                    raise
+                await asyncio.sleep(error.retry_after)
+                continue
+            except SlackUnreachable as error:
+                _log.warning("a message may or may not have been made", turn=self._turn.id, reason=str(error))
+                await asyncio.sleep(self._settle)
+                self._check()
+                stray = await self._stray()
+                if stray is None:
+                    continue
+                ts = stray
+            except SlackError:
+                self.creating = False
+                raise
+            await self._record(ts, kind)
+            self.creating = False
+            return ts
+        raise SlackUnreachable("no_answer", method)
+
+    async def _record(self, ts: str, kind: PartKind) -> None:
+        await self._store.record_part(self._turn, Part(ts, kind, len(self.made)))
+        self.made.append(ts)
+
+    async def _stray(self) -> str | None:
+        """The message of this turn that is recorded nowhere, if there is one."""
+        newest = max([self._turn.newest_ts, *self.made])
+        own = await self._history.own(self._turn.thread, after=newest)
+        known = await self._store.accounted(self._turn.thread)
+        strays = [str(message["ts"]) for message in own if message["ts"] not in known]
+        if len(strays) > 1:
+            _log.warning("messages of mine that no turn accounts for", turn=self._turn.id, count=len(strays))
+        return strays[0] if strays else None

@@ -1,0 +1,74 @@
+"""Who writes in a thread: names for the model, and who may ask. Kept in the store once learned."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import structlog
+
+from bot.errors import SlackError, SlackLimited, SlackNotAllowed, SlackUnreachable
+from bot.events import Person
+from bot.ports import Store
+from bot.slack.api import SlackAPI
+from bot.slack.incoming import Me
+
+_log = structlog.get_logger(__name__)
+
+_NAMES_SECONDS = 1.5
+"""A name is not worth more of the wait for an answer."""
+
+
+class People:
+    """Looks people up by users.info, once."""
+
+    def __init__(self, api: SlackAPI, store: Store, me: Me) -> None:
+        self._api = api
+        self._store = store
+        self._me = me
+
+    async def acquaint(self, wanted: Collection[str], needed: Collection[str] = ()) -> dict[str, Person]:
+        """Return who these people are, as far as it can be told soon; the `needed` ones for certain.
+
+        Somebody whom Slack does not show to Bobbin is a stranger. Raises `SlackError` where a needed one
+        cannot be looked up now.
+        """
+        known = await self._store.people(self._me.team, list({*wanted, *needed}))
+        missing = [user for user in {*wanted, *needed} if user not in known and user[:1] in ("U", "W")]
+        found = {user: await self._look_up(user) for user in missing if user in needed}
+        try:
+            async with asyncio.timeout(_NAMES_SECONDS):
+                for user in missing:
+                    if user not in needed and self._api.pacer.may("users.info"):
+                        found[user] = await self._look_up(user, tries=1)
+        except (TimeoutError, SlackError) as error:
+            _log.info("some names could not be looked up", reason=str(error) or type(error).__name__)
+        if learned := [person for person in found.values() if person.name != person.id]:
+            await self._store.learn(self._me.team, learned)
+        return known | found
+
+    async def _look_up(self, user: str, tries: int = 5) -> Person:
+        """Ask Slack. Whom it does not name keeps the id for a name, and is asked for again next time."""
+        try:
+            answer = await self._api.repeat("users.info", tries=tries, user=user)
+        except (SlackLimited, SlackUnreachable):
+            raise
+        except SlackNotAllowed as error:
+            # A missing scope says nothing about the person; the operator is told by the log.
+            _log.warning("people cannot be looked up", reason=error.code)
+            return Person(user, user)
+        except SlackError:
+            return Person(user, user, external=True)
+        return self._person(user, answer.get("user") or {})
+
+    def _person(self, user: str, facts: Mapping[str, Any]) -> Person:
+        profile = facts.get("profile") or {}
+        name = profile.get("display_name") or facts.get("real_name") or facts.get("name") or user
+        enterprise = (facts.get("enterprise_user") or {}).get("enterprise_id", "")
+        ours = facts.get("team_id", self._me.team) in (self._me.team, self._me.enterprise)
+        ours = ours or (bool(enterprise) and enterprise == self._me.enterprise)
+        return Person(
+            user,
+            str(name),
+            guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
+            external=bool(facts.get("is_stranger")) or not ours,
+        )

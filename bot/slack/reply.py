@@ -1,0 +1,362 @@
+"""A reply on its way into a thread: the only writer of its messages.
+
+The model's text is fed in as it comes; one task shows it at the pace that Slack allows. Three ways, each
+the fallback of the one before: a native stream; a message that is rewritten as it grows; the whole answer
+at its end. However it was shown, the end is the same: the whole text, once, with its notes below.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Literal
+
+import structlog
+
+from bot.errors import (
+    BobbinError,
+    LeaseLost,
+    SlackError,
+    SlackGone,
+    SlackLimited,
+    SlackNotAllowed,
+    SlackRefused,
+    SlackUnreachable,
+    StreamClosed,
+    StreamStopped,
+)
+from bot.ports import Turn
+from bot.slack import blocks
+from bot.slack.pacing import Pacer
+from bot.slack.parts import Parts
+from bot.slack.status import Abilities, Status
+from bot.slack.text import Links, Outgoing, fit, harmless, split
+
+_log = structlog.get_logger(__name__)
+
+STREAM_LIMIT = 11_500
+"""Characters of one streamed message; Slack takes 12,000."""
+REWRITE_LIMIT = 3_900
+"""Characters of one rewritten message; chat.update takes 4,000."""
+STREAM_SECONDS = 240.0
+"""From here on the next paragraph goes into a new message: Slack ends a stream after about 300 s."""
+STREAM_SECONDS_AT_MOST = 270.0
+
+Way = Literal["unopened", "stream", "rewrite", "whole"]
+
+
+class SlackReply:
+    """One turn's reply. `show` what the model says; then exactly one of `finish`, `stop`, `fail`."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        status: Status,
+        abilities: Abilities,
+        pacer: Pacer,
+        turn: Turn,
+        *,
+        names: Mapping[str, str],
+        links: Links,
+    ) -> None:
+        self._parts = parts
+        self._status = status
+        self._abilities = abilities
+        self._pacer = pacer
+        self._turn = turn
+        self._names = names
+        self._links = links
+        self._outgoing = Outgoing(names, links)
+        self._text = ""  # harmless
+        self._way: Way = "unopened"
+        # Where the current part begins in the text, what opens it, which of the parts it is.
+        self._base, self._opening, self._index = 0, "", 0
+        self._shown = 0  # characters of the text that people see
+        self._in_part = ""  # what the streamed part shows
+        self._opened_at = 0.0
+        self._floor = 0  # a rewritten answer is not shown while it is shorter than what it replaces
+        self._seen: dict[str, str] = {}
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    @property
+    def shown(self) -> str:
+        """What people see of the answer."""
+        return self._text[: self._shown]
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether a message may have been made that is not recorded."""
+        return self._parts.creating
+
+    def begin(self, words: str) -> None:
+        """Show that the answer is being worked on; returns at once."""
+        self._status.show(words)
+
+    async def resume(self) -> None:
+        """Take up what an earlier try of this turn has shown: its messages are rewritten."""
+        await self._parts.take_over()
+        if self._parts.made:
+            self._way = "rewrite"
+
+    def show(self, delta: str) -> None:
+        """Take more of the model's text. Raises what the writer has failed with."""
+        self._text += self._outgoing.feed(delta)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write())
+        elif self._writer.done():
+            self._writer.result()
+        self._news.set()
+
+    async def restart(self) -> None:
+        """Throw the text away: another try writes the same messages anew."""
+        await self._end_writer()
+        if self._way == "stream":
+            await self._parts.end_stream(self._parts.made[-1])
+            self._pacer.stream_ended()
+        self._way = "rewrite" if self._parts.made else "unopened"
+        self._floor = max(self._floor, self._shown)
+        self._base, self._opening, self._index, self._shown = 0, "", 0, 0
+        self._text = ""
+        self._outgoing = Outgoing(self._names, self._links)
+        self._ended.clear()
+
+    async def finish(self, text: str | None = None, notes: Sequence[str] = ()) -> tuple[str, ...]:
+        """Show the whole answer and close it; `text` replaces what was fed in.
+
+        Returns the ts of messages that show nothing of it any more.
+        """
+        if text is not None:
+            await self.restart()
+            self._text = harmless(text, self._names, self._links)
+        else:
+            self._text += self._outgoing.close()
+        return await self._close(blocks.footer(notes))
+
+    async def stop(self, note: str) -> tuple[str, ...]:
+        """Leave what was shown as it stands, and say why it ends there."""
+        await self._end_writer(quietly=True)
+        self._text = self.shown
+        if not self._parts.made:
+            await self._status.clear()
+            return ()
+        return await self._close(blocks.footer([note]))
+
+    async def fail(self, error: BobbinError) -> tuple[str, ...]:
+        """Say what happened and what to do, below what was shown or in a message of its own."""
+        await self._end_writer(quietly=True)
+        self._text = self.shown
+        below = blocks.failure(error, self._turn.id)
+        if self._parts.made:
+            return await self._close(below, fallback=error.said)
+        await self._status.clear()
+        await self._parts.post(error.said, below, kind="error")
+        return ()
+
+    async def abandon(self) -> None:
+        """Stop writing at once; the turn goes on later, or with another owner."""
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        if self._way == "stream":
+            self._pacer.stream_ended()
+            self._way = "rewrite"
+            try:
+                await self._parts.end_stream(self._parts.made[-1])
+            except LeaseLost:
+                return
+        try:
+            await self._status.clear()
+        except SlackError as error:
+            _log.info("a status may be left", turn=self._turn.id, reason=str(error))
+
+    # ------------------------------------------------------------ the writer
+
+    async def _write(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._ended.is_set():
+                return
+            await self._advance()
+            pause = self._pacer.append_interval() if self._way == "stream" else self._pacer.update_interval()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._ended.wait()
+            except TimeoutError:
+                continue
+            return
+
+    async def _end_writer(self, *, quietly: bool = False) -> None:
+        """Let the writer finish the call it is in. Raises what it failed with."""
+        if self._writer is None:
+            return
+        self._ended.set()
+        self._news.set()
+        try:
+            await self._writer
+        except SlackError:
+            if not quietly:
+                raise
+        finally:
+            self._writer = None
+
+    async def _advance(self) -> None:
+        if self._way == "unopened":
+            await self._open(self._text)
+        elif self._way == "stream":
+            await self._stream_on()
+        elif self._way == "rewrite":
+            await self._rewrite()
+
+    async def _open(self, text: str) -> None:
+        """Begin a streamed part with this text, or find the way that is open here."""
+        if not text.strip():
+            return
+        what = f"streams in {self._turn.thread.channel}"
+        if not self._abilities.has(what):
+            self._way = "rewrite"
+            await self._rewrite()
+            return
+        if not self._pacer.may_stream():
+            self._way = "whole"
+            return
+        piece = fit("", text, STREAM_LIMIT)
+        try:
+            await self._parts.start_stream(piece.here)
+        except SlackLimited:
+            self._way = "whole"
+            return
+        except (SlackNotAllowed, SlackRefused) as error:
+            _log.info("no stream here", channel=self._turn.thread.channel, reason=error.code)
+            if isinstance(error, SlackNotAllowed):
+                self._abilities.refuse(what)
+            self._way = "rewrite"
+            await self._rewrite()
+            return
+        self._way, self._in_part, self._opened_at = "stream", piece.here, monotonic()
+        self._pacer.stream_started()
+        self._shown += len(piece.here) - len(self._opening)
+
+    async def _stream_on(self) -> None:
+        """Append what is new; go over into a new message before this one is full or its life ends."""
+        while (more := self._text[self._shown :]) and self._way == "stream":
+            piece = fit(self._in_part, more, self._limit(more))
+            ts, end = self._parts.made[-1], self._shown + len(more)
+            try:
+                if not piece.rest:
+                    await self._parts.append(ts, more)
+                    self._in_part += more
+                    self._shown = end
+                    return
+                await self._parts.stop(ts, piece.here + piece.closing, (), more_follows=True)
+            except SlackLimited:
+                return
+            except (StreamStopped, SlackGone):
+                raise
+            except SlackError as error:
+                await self._fall_back(error)
+                return
+            self._pacer.stream_ended()
+            self._shown = end - len(piece.rest)
+            self._begin_part(piece.opening)
+            await self._open(self._opening + piece.rest)
+
+    def _begin_part(self, opening: str) -> None:
+        self._way = "unopened"
+        self._base, self._opening, self._index = self._shown, opening, len(self._parts.made)
+
+    def _limit(self, more: str) -> int:
+        age = monotonic() - self._opened_at
+        if age < STREAM_SECONDS:
+            return STREAM_LIMIT
+        paragraph = more.find("\n\n")
+        if paragraph < 0 and age < STREAM_SECONDS_AT_MOST:
+            return STREAM_LIMIT
+        return max(200, min(STREAM_LIMIT, len(self._in_part) + max(paragraph, 0) + 26))
+
+    async def _fall_back(self, error: SlackError) -> None:
+        """The stream does not take more: what it shows is uncertain, so its message is rewritten."""
+        _log.info("a stream ended early", turn=self._turn.id, reason=str(error))
+        self._pacer.stream_ended()
+        self._way = "rewrite"
+        if not isinstance(error, StreamClosed):
+            await self._parts.end_stream(self._parts.made[-1])
+
+    async def _rewrite(
+        self, below: Sequence[blocks.Block] = (), *, final: bool = False, fallback: str = ""
+    ) -> None:
+        """Make the messages from the current part on show the text, splitting it where it is too long."""
+        end = len(self._text)
+        text = self._opening + self._text[self._base :]
+        if not final and (len(self._text) < self._floor or not self._pacer.may("chat.update")):
+            return
+        pieces = split(text, REWRITE_LIMIT) or ([""] if final and self._parts.made[self._index :] else [])
+        for number, piece in enumerate(pieces, start=self._index):
+            last = number == self._index + len(pieces) - 1
+            shown = [*blocks.markdown(piece), *(below if last else ())]
+            if number >= len(self._parts.made):
+                ts = await self._parts.post(piece or fallback, shown)
+            else:
+                ts = self._parts.made[number]
+                if self._seen.get(ts) != repr(shown):
+                    await self._update(ts, piece or fallback, shown)
+            self._seen[ts] = repr(shown)
+        self._shown = end
+
+    async def _update(self, ts: str, text: str, shown: Sequence[blocks.Block]) -> None:
+        try:
+            await self._parts.update(ts, text, shown)
+        except SlackRefused as error:
+            if error.code != "streaming_state_conflict":
+                raise
+            await self._parts.end_stream(ts)
+            await self._parts.update(ts, text, shown)
+
+    async def _close(self, below: Sequence[blocks.Block], fallback: str = "") -> tuple[str, ...]:
+        """Bring the reply to its end: everything shown, nothing streaming, no status left."""
+        try:
+            await self._end_writer()
+        except SlackError as error:
+            if isinstance(error, SlackGone):
+                await self._status.clear()
+                return ()
+            _log.info("the writer failed before the end", turn=self._turn.id, reason=str(error))
+            if self._way == "stream":
+                await self._fall_back(error)
+        try:
+            if self._way == "stream":
+                await self._end_stream(below)
+            if not self._status.cleared_by_stream:
+                await self._rewrite(below, final=True, fallback=fallback)
+        except SlackGone:
+            # Somebody deleted the reply while it was written: it is not posted again.
+            _log.info("the reply was deleted while it was written", turn=self._turn.id)
+        await self._status.clear()
+        if self._status.cleared_by_stream:
+            return ()
+        pieces = len(split(self._opening + self._text[self._base :], REWRITE_LIMIT)) or 1
+        return tuple(self._parts.made[self._index + pieces :])
+
+    async def _end_stream(self, below: Sequence[blocks.Block]) -> None:
+        """Stop the stream with the rest of the text, in as many messages as that takes."""
+        while fit(self._in_part, self._text[self._shown :], STREAM_LIMIT).rest:
+            before = self._shown
+            await self._stream_on()
+            if self._way != "stream":
+                return
+            if self._shown == before:
+                await self._pacer.wait_for("chat.stopStream")
+        try:
+            await self._parts.stop(self._parts.made[-1], self._text[self._shown :], below)
+        except SlackUnreachable:
+            raise
+        except SlackGone:
+            self._pacer.stream_ended()
+            raise
+        except SlackError as error:
+            await self._fall_back(error)
+            return
+        self._pacer.stream_ended()
+        self._shown = len(self._text)
+        self._status.cleared_by_stream = True

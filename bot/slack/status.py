@@ -1,0 +1,122 @@
+"""That Bobbin is at work, shown without a message: no placeholder can be left behind.
+
+In a DM it is the agent session (with Slack's own Stop), in a channel's thread a line of words, and where
+neither works 👀 on the question. What was shown is taken away on every path, also after a crash: a turn
+that is taken up again clears what its dead owner may have left.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from bot.errors import SlackError, SlackNotAllowed
+from bot.ports import Turn
+from bot.slack.api import SlackAPI
+
+_log = structlog.get_logger(__name__)
+
+EYES = "eyes"
+_RENEW_SECONDS = 100.0
+"""Slack takes the words away after two minutes."""
+_REFUSED_SECONDS = 600.0
+
+
+class Abilities:
+    """What this workspace refused lately: not an agent, no streams. Asked again after some minutes."""
+
+    def __init__(self) -> None:
+        self._refused: dict[str, float] = {}
+
+    def refuse(self, what: str) -> None:
+        """Remember that it does not work here."""
+        self._refused[what] = monotonic() + _REFUSED_SECONDS
+
+    def has(self, what: str) -> bool:
+        """Whether it is worth trying."""
+        return self._refused.get(what, 0) < monotonic()
+
+
+class Status:
+    """The status of one turn. Never awaited before the model is asked; awaited before the last write."""
+
+    def __init__(self, api: SlackAPI, abilities: Abilities, turn: Turn) -> None:
+        self._api = api
+        self._abilities = abilities
+        self._turn = turn
+        self._task: asyncio.Task[None] | None = None
+        self._shown = turn.resumed
+        self.cleared_by_stream = False
+
+    def show(self, words: str) -> None:
+        """Begin to show it, and keep showing it."""
+        if self._task is None:
+            self._shown = True
+            self._task = asyncio.create_task(self._keep(words))
+
+    async def clear(self) -> None:
+        """Take it away, whatever was shown."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if not self._shown:
+            return
+        self._shown = False
+        if not self.cleared_by_stream:
+            await self._set("")
+        if not self._abilities.has(self._way) or self._turn.resumed:
+            await self._look("reactions.remove")
+
+    @property
+    def _way(self) -> str:
+        return "sessions" if self._turn.direct else "status"
+
+    async def _keep(self, words: str) -> None:
+        while await self._set(words):  # noqa: ASYNC110  the clock tells when it fades, no event does
+            await asyncio.sleep(_RENEW_SECONDS)
+        await self._look("reactions.add")
+
+    async def _set(self, words: str) -> bool:
+        """Set the status in the way of this kind of thread; False where that way is closed."""
+        if not self._abilities.has(self._way):
+            return False
+        thread = {"channel_id": self._turn.thread.channel, "thread_ts": self._turn.thread.thread_ts}
+        if self._turn.direct:
+            call = self._api.call(
+                "agents.sessions.setStatus", status="processing" if words else "active", **thread
+            )
+        else:
+            call = self._api.call("assistant.threads.setStatus", status=words, **thread)
+        try:
+            await _finished(call)
+        except SlackNotAllowed as error:
+            self._abilities.refuse(self._way)
+            _log.info("status is not shown in this way here", way=self._way, reason=error.code)
+            return False
+        except SlackError as error:
+            _log.warning("a status was not set", turn=self._turn.id, reason=str(error))
+        return True
+
+    async def _look(self, method: str) -> None:
+        """👀 on the question, or not any more."""
+        try:
+            await _finished(
+                self._api.call(
+                    method, name=EYES, channel=self._turn.thread.channel, timestamp=self._turn.question_ts
+                )
+            )
+        except SlackError as error:
+            _log.debug("a reaction was not changed", turn=self._turn.id, reason=str(error))
+
+
+async def _finished(call: Coroutine[Any, Any, Any]) -> None:
+    """Await a call to its end, even when cancelled meanwhile: calls must take effect in their order."""
+    task = asyncio.ensure_future(call)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -1,0 +1,276 @@
+"""The transactions by which events arrive: each is whole on the disk before Slack gets its ack.
+
+Every event is noted by its id when it changes something, so that a redelivery changes nothing; a message
+is kept once by (team, channel, ts), whichever events bring it, in whatever order.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.events import Deleted, Edited, File, Muted, Posted, Stopped
+from bot.policy import (
+    EDIT_COUNTS_AS_NEW_SECONDS,
+    Answer,
+    Decision,
+    Ignore,
+    Keep,
+    Obey,
+    ThreadState,
+    seconds_between,
+)
+from bot.ports import Ingested
+from storage.connector import Query, Row, Transaction
+
+Decide = Callable[[ThreadState | None], Decision]
+
+
+def files_json(files: Sequence[File]) -> str:
+    """As the column `files` holds them."""
+    return json.dumps([{"id": file.id, "name": file.name} for file in files])
+
+
+def clock() -> Transaction[int]:
+    """Now, in milliseconds, by the database's clock."""
+    rows = yield Query("now")
+    return int(rows[0]["now"])
+
+
+def noted(team: str, event_id: str, outcome: str, shape: str | None = None) -> Transaction[bool]:
+    """Remember an event; False when it was handled before."""
+    now = yield from clock()
+    rows = yield Query(
+        "note_event", {"team": team, "event": event_id, "outcome": outcome, "shape": shape, "now": now}
+    )
+    return bool(rows)
+
+
+def post(message: Posted, decide: Decide, edit_ts: str = "") -> Transaction[Ingested]:
+    """Take a message in, if the policy wants it."""
+    key = message.thread
+    if (yield Query("handled", {"team": key.team, "event": message.event_id})):
+        return Ingested("duplicate")
+    where = {"team": key.team, "channel": key.channel, "ts": message.ts}
+    if known := (yield Query("find_message", where)):
+        return (yield from _twin(message, known[0], decide))
+    if (yield Query("is_tombstone", where)):
+        return Ingested("deleted before it came")
+    conversation, state = yield from _conversation(message)
+    decision = decide(state)
+    if isinstance(decision, Ignore):
+        return (yield from _told(message, Ingested(decision.reason, decision=decision), decision.note))
+    if isinstance(decision, Obey):
+        return (yield from _obey(message, decision, conversation))
+    kept = yield from _keep(message, decision, edit_ts)
+    return (yield from _told(message, kept, decision.note)) if isinstance(decision, Keep) else kept
+
+
+def edit(edited: Edited, decide: Decide) -> Transaction[Ingested]:
+    """Follow an edit; one that calls Bobbin is answered like a new message."""
+    message = edited.message
+    key = message.thread
+    if (yield Query("handled", {"team": key.team, "event": message.event_id})):
+        return Ingested("duplicate")
+    found = yield Query("find_message", {"team": key.team, "channel": key.channel, "ts": message.ts})
+    if not found:
+        if seconds_between(message.ts, edited.edited_ts) > EDIT_COUNTS_AS_NEW_SECONDS:
+            return Ingested("an edit of an old message that is not known")
+        return (yield from post(message, decide, edited.edited_ts))
+    known = found[0]
+    if known["deleted_at"] is not None or known["edit_ts"] >= edited.edited_ts or known["role"] != "user":
+        return Ingested("an edit that came too late")
+    files = files_json(message.files)
+    if message.text == known["text"] and files == known["files"]:
+        return Ingested("an edit that changed nothing")
+    yield from noted(key.team, message.event_id, "edited")
+    yield Query(
+        "rewrite_message",
+        {"message": known["id"], "text": message.text, "files": files, "edit_ts": edited.edited_ts},
+    )
+    called = yield from _call(message, known, decide)
+    return Ingested("edited", wake=called)
+
+
+def delete(deleted: Deleted) -> Transaction[Ingested]:
+    """Let the words go. A turn in which nothing is left to answer must end."""
+    where = {"team": deleted.team, "channel": deleted.channel, "ts": deleted.ts}
+    if not (yield from noted(deleted.team, deleted.event_id, "deleted")):
+        return Ingested("duplicate")
+    now = yield from clock()
+    found = yield Query("find_message", where)
+    if not found:
+        for part in (yield Query("find_part", where)):
+            yield Query("blank_answer", {"turn": part["turn_id"], "now": now})
+        yield Query("bury", {**where, "now": now})
+        return Ingested("deleted")
+    known = found[0]
+    yield Query("blank_message", {"message": known["id"], "now": now})
+    if known["turn_id"] is None:
+        yield Query("settle_pending", {"conversation": known["conversation_id"]})
+        return Ingested("deleted")
+    if known["turn_state"] != "open":
+        return Ingested("deleted")
+    left = yield Query("count_addressed", {"turn": known["turn_id"]})
+    if left[0]["count"]:
+        return Ingested("deleted")
+    yield Query("ask_stop", {"turn": known["turn_id"], "why": "deleted"})
+    return Ingested("deleted", wake=True, stop=(known["turn_id"], "deleted"))
+
+
+def stop(stopped: Stopped) -> Transaction[Ingested]:
+    """End the turn that this thread is working on, if any."""
+    key = stopped.thread
+    if not (yield from noted(key.team, stopped.event_id, "stopped")):
+        return Ingested("duplicate")
+    found = yield from _find(key.team, key.channel, key.thread_ts)
+    if found is None:
+        return Ingested("nothing to stop: this thread did not call me")
+    return (yield from _stop(found["id"]))
+
+
+def mute(muted: Muted) -> Transaction[Ingested]:
+    """🔕 on the first message of a joined thread."""
+    found = yield from _find(muted.team, muted.channel, muted.ts)
+    if found is None:
+        return Ingested("a reaction that mutes nothing")
+    if not (yield from noted(muted.team, muted.event_id, "muted")):
+        return Ingested("duplicate")
+    yield Query("set_muted", {"conversation": found["id"], "muted": int(muted.muted)})
+    return Ingested("muted" if muted.muted else "woken")
+
+
+def line_up(
+    conversation: int, now: int, asker: str | None = None, *, again: bool = False
+) -> Transaction[None]:
+    """Give a conversation its place in the line, where it has none; `again`: a new one."""
+    yield Query("line_up", {"conversation": conversation, "now": now, "asker": asker, "again": int(again)})
+
+
+def note_due(team: str, user: str, reason: str, every: int) -> Transaction[bool]:
+    """Take the right to tell somebody something, once in `every` milliseconds."""
+    now = yield from clock()
+    rows = yield Query(
+        "note_due", {"team": team, "user": user, "reason": reason, "now": now, "before": now - every}
+    )
+    return bool(rows)
+
+
+DAY = 24 * 3600 * 1000
+
+
+def _told(message: Posted, ingested: Ingested, note: str | None) -> Transaction[Ingested]:
+    if note is None or not (yield from note_due(message.thread.team, message.author, note, DAY)):
+        return ingested
+    return replace(ingested, note=note)
+
+
+def _find(team: str, channel: str, thread_ts: str) -> Transaction[Row | None]:
+    rows = yield Query("find_conversation", {"team": team, "channel": channel, "thread": thread_ts})
+    return rows[0] if rows else None
+
+
+def _conversation(message: Posted) -> Transaction[tuple[int | None, ThreadState | None]]:
+    key = message.thread
+    row = yield from _find(key.team, key.channel, key.thread_ts)
+    if row is None:
+        return None, None
+    return row["id"], ThreadState(muted=bool(row["muted"]), last_ts=row["last_ts"] or message.ts)
+
+
+def _keep(message: Posted, decision: Answer | Keep, edit_ts: str) -> Transaction[Ingested]:
+    key = message.thread
+    answered = isinstance(decision, Answer)
+    outcome = "addressed" if answered else "message"
+    yield from noted(key.team, message.event_id, outcome)
+    now = yield from clock()
+    rows = yield Query(
+        "join",
+        {
+            "team": key.team,
+            "channel": key.channel,
+            "thread": key.thread_ts,
+            "direct": int(message.direct),
+            "backfill": int(not message.top_level or message.late),
+            "now": now,
+        },
+    )
+    conversation = rows[0]["id"]
+    yield Query(
+        "add_message",
+        {
+            "conversation": conversation,
+            "team": key.team,
+            "channel": key.channel,
+            "ts": message.ts,
+            "role": "user",
+            "author": message.author,
+            "text": message.text,
+            "files": files_json(message.files),
+            "addressed": int(answered),
+            "summons": int(isinstance(decision, Answer) and decision.summoned),
+            "external": None if message.external is None else int(message.external),
+            "turn": None,
+            "edit_ts": edit_ts,
+            "now": now,
+        },
+    )
+    yield from _stir(conversation, message, now, pending=answered)
+    return Ingested(outcome, wake=answered, decision=decision)
+
+
+def _stir(conversation: int, message: Posted, now: int, *, pending: bool) -> Transaction[None]:
+    if pending:
+        yield from line_up(conversation, now, message.author)
+    stirred: dict[str, Any] = {
+        "conversation": conversation,
+        "ts": message.ts,
+        "author": message.author,
+        "pending": int(pending),
+        "now": now,
+    }
+    yield Query("stir", stirred)
+
+
+def _twin(message: Posted, known: Row, decide: Decide) -> Transaction[Ingested]:
+    """The same message by another event. It can only be news where this one calls and the first did not."""
+    called = yield from _call(message, known, decide)
+    return Ingested("edited" if called else "duplicate", wake=called)
+
+
+def _call(message: Posted, known: Row, decide: Decide) -> Transaction[bool]:
+    """A mention that was not there before: the message is answered (again) like a new one."""
+    new = message.mentions_me and not known["summons"] and known["deleted_at"] is None
+    being_answered = known["turn_state"] == "open" and known["addressed"]
+    if not new or being_answered:
+        return False
+    _, state = yield from _conversation(message)
+    if not isinstance(decide(state), Answer):
+        return False
+    now = yield from clock()
+    yield Query("call_message", {"message": known["id"]})
+    yield from _stir(known["conversation_id"], message, now, pending=True)
+    return True
+
+
+def _obey(message: Posted, decision: Obey, conversation: int | None) -> Transaction[Ingested]:
+    key = message.thread
+    # By its place: a command that mentions Bobbin comes as two events, and the second must not stop more.
+    if not (yield from noted(key.team, f"{key.channel}/{message.ts}", decision.command)):
+        return Ingested("duplicate")
+    if decision.command == "stop":
+        stopped = Ingested("nothing to stop") if conversation is None else (yield from _stop(conversation))
+        return replace(stopped, decision=decision)
+    muted = decision.command == "mute"
+    if conversation is not None:
+        yield Query("set_muted", {"conversation": conversation, "muted": int(muted)})
+    note = "muted" if muted else "woken"
+    return Ingested(note, decision=decision, note=note)
+
+
+def _stop(conversation: int) -> Transaction[Ingested]:
+    rows = yield Query("open_turn_of", {"conversation": conversation})
+    if not rows:
+        return Ingested("nothing to stop")
+    yield Query("ask_stop", {"turn": rows[0]["id"], "why": "stopped"})
+    return Ingested("stopped", wake=True, stop=(rows[0]["id"], "stopped"))

@@ -1,0 +1,238 @@
+"""The transactions of a turn: claimed under a lease, written under its fence, closed and given back.
+
+Whoever writes for a turn first holds its conversation with the fence of its claim (`_hold`). Where that
+fails, somebody else owns it now, and nothing is written.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.conversation import ThreadKey
+from bot.ports import Finish, Ingested, Line, Part, Stop, Turn
+from storage.arrivals import DAY, clock, files_json, line_up, note_due
+from storage.connector import Query, Row, Transaction
+
+
+def claim(owner: str, limit: int, lease: int) -> Transaction[list[Turn]]:
+    """Take up to `limit` conversations for `lease` milliseconds, each with its one open turn."""
+    now = yield from clock()
+    claimed: list[Turn] = []
+    for ready in (yield Query("claimable", {"now": now, "limit": limit})):
+        until = now + lease
+        rows = yield Query("lease", {"conversation": ready["id"], "owner": owner, "until": until})
+        turn = yield from _open(rows[0], now, died=ready["lease_owner"] is not None)
+        if turn is not None:
+            claimed.append(turn)
+    return claimed
+
+
+def _open(conversation: Row, now: int, *, died: bool) -> Transaction[Turn | None]:
+    """The open turn, else the one that is wanted again, else a new one; None where nothing waits."""
+    here = {"conversation": conversation["id"]}
+    if rows := (yield Query("open_turn_of", here)):
+        resumed = yield Query(
+            "resume_turn", {"turn": rows[0]["id"], "fence": conversation["fence"], "died": int(died)}
+        )
+        return (yield from _turn(conversation, rows[0], deaths=resumed[0]["deaths"], resumed=True))
+    if rows := (yield Query("wanted_again", here)):
+        yield Query("reopen_turn", {"turn": rows[0]["id"], "fence": conversation["fence"]})
+        yield Query("drop_answer", {"turn": rows[0]["id"]})
+        return (yield from _turn(conversation, rows[0], resumed=True))
+    if not (yield Query("waits", here))[0]["count"]:
+        yield Query("unlease", {**here, "fence": conversation["fence"], "not_before": 0})
+        yield Query("settle_pending", here)
+        return None
+    rows = yield Query("open_turn", {**here, "fence": conversation["fence"], "now": now})
+    yield Query("freeze_input", {**here, "turn": rows[0]["id"]})
+    return (yield from _turn(conversation, rows[0]))
+
+
+def _turn(conversation: Row, turn: Row, *, deaths: int = 0, resumed: bool = False) -> Transaction[Turn]:
+    said = yield Query("turn_input", {"turn": turn["id"]})
+    parts = yield Query("turn_parts", {"turn": turn["id"]})
+    asked = [row for row in said if row["addressed"] and row["deleted_at"] is None]
+    before: dict[str, Any] = dict(turn) if "answer" in turn.keys() else {}  # noqa: SIM118  a Row is no dict
+    return Turn(
+        id=turn["id"],
+        conversation=conversation["id"],
+        seq=turn["seq"],
+        fence=conversation["fence"],
+        thread=ThreadKey(conversation["team_id"], conversation["channel_id"], conversation["thread_ts"]),
+        direct=bool(conversation["direct"]),
+        asker=asked[-1]["user_id"] if asked else "",
+        question_ts=asked[-1]["ts"] if asked else "",
+        newest_ts=said[-1]["ts"] if said else conversation["thread_ts"],
+        askers=tuple(dict.fromkeys(row["user_id"] for row in asked)),
+        summoned=bool(conversation["direct"]) or any(row["summons"] for row in asked),
+        resumed=resumed,
+        deaths=deaths,
+        backfill=bool(conversation["backfill"]),
+        stopping=before.get("stop_asked"),
+        answer=before.get("answer"),
+        stop_reason=before.get("stop_reason", ""),
+        parts=tuple(Part(row["ts"], row["kind"], row["part"]) for row in parts),
+    )
+
+
+def _hold(turn: Turn) -> Transaction[bool]:
+    return bool((yield Query("hold", {"conversation": turn.conversation, "fence": turn.fence})))
+
+
+def extend(turn: Turn, lease: int) -> Transaction[tuple[bool, str | None]]:
+    """Keep the lease: whether it is still ours, and why the turn should end."""
+    now = yield from clock()
+    rows = yield Query(
+        "extend",
+        {
+            "conversation": turn.conversation,
+            "fence": turn.fence,
+            "turn": turn.id,
+            "until": now + lease,
+        },
+    )
+    return (True, rows[0]["stop_asked"]) if rows else (False, None)
+
+
+def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
+    """Put what Slack knows of the thread before its first turn; what is stored already stays as it is."""
+    if not (yield from _hold(turn)):
+        return False
+    now = yield from clock()
+    first = yield Query("before_turn", {"conversation": turn.conversation, "now": now})
+    for line in lines:
+        # What is newer comes by its own event, to be answered; what was deleted since it was read stays away.
+        where = {"team": turn.thread.team, "channel": turn.thread.channel, "ts": line.ts}
+        if line.ts > turn.newest_ts or (yield Query("is_tombstone", where)):
+            continue
+        yield Query(
+            "add_message",
+            {
+                **where,
+                "conversation": turn.conversation,
+                "role": line.role,
+                "author": line.author,
+                "text": line.text,
+                "files": files_json(line.files),
+                "addressed": 0,
+                "summons": 0,
+                "external": int(line.external),
+                "turn": first[0]["id"],
+                "edit_ts": "",
+                "now": now,
+            },
+        )
+    yield Query("filled", {"conversation": turn.conversation})
+    return True
+
+
+def dismiss(turn: Turn, authors: Sequence[str], reason: str) -> Transaction[tuple[str, ...]]:
+    """Make the words of these people history; those who are due a note."""
+    due: list[str] = []
+    for author in authors:
+        yield Query("dismiss", {"turn": turn.id, "author": author})
+        if (yield from note_due(turn.thread.team, author, reason, DAY)):
+            due.append(author)
+    return tuple(due)
+
+
+def record_part(turn: Turn, part: Part) -> Transaction[bool]:
+    """A Slack message was made: ours if the lease still is, else an orphan."""
+    held = yield from _hold(turn)
+    where = {"team": turn.thread.team, "channel": turn.thread.channel, "ts": part.ts, "turn": turn.id}
+    if held:
+        yield Query("record_part", {**where, "part": part.part, "kind": part.kind})
+    else:
+        yield Query("record_orphan", where)
+    return held
+
+
+def record_answer(turn: Turn, answer: str, stop: Stop) -> Transaction[bool]:
+    """The whole answer: after this the model is not asked again."""
+    if not (yield from _hold(turn)):
+        return False
+    yield Query(
+        "record_answer",
+        {
+            "turn": turn.id,
+            "answer": answer,
+            "reason": stop.reason,
+            "request": stop.request_id,
+            "input": stop.usage.input,
+            "output": stop.usage.output,
+            "cache_read": stop.usage.cache_read,
+            "cache_write": stop.usage.cache_write,
+        },
+    )
+    return True
+
+
+def finish(turn: Turn, end: Finish) -> Transaction[tuple[bool, bool]]:
+    """Close the turn, keep its answer, give the lease back: whether it was ours, and whether more waits."""
+    if not (yield from _hold(turn)):
+        return False, False
+    now = yield from clock()
+    here = {"conversation": turn.conversation}
+    key = turn.thread
+    for ts in end.surplus:
+        where = {"team": key.team, "channel": key.channel, "ts": ts}
+        yield Query("drop_part", where)
+        yield Query("record_orphan", {**where, "turn": turn.id})
+    yield Query(
+        "close_turn",
+        {"turn": turn.id, "state": end.state, "error": end.error, "reason": end.reason, "now": now},
+    )
+    shown = yield Query("first_part", {"turn": turn.id})
+    deleted = yield Query("was_deleted", {"turn": turn.id})
+    if end.answer and shown and not deleted:
+        yield Query(
+            "add_answer",
+            {
+                **here,
+                "team": key.team,
+                "channel": key.channel,
+                "ts": shown[0]["ts"],
+                "text": end.answer,
+                "turn": turn.id,
+                "now": now,
+            },
+        )
+    yield Query("unlease", {**here, "fence": turn.fence, "not_before": 0})
+    yield from line_up(turn.conversation, now, again=True)
+    rows = yield Query("settle_pending", here)
+    return True, rows[0]["pending_at"] is not None
+
+
+def release(turn: Turn, delay: int) -> Transaction[None]:
+    """Give the lease back with the turn still open, for `delay` milliseconds."""
+    now = yield from clock()
+    here = {"conversation": turn.conversation, "fence": turn.fence}
+    yield Query("unlease", {**here, "not_before": now + delay if delay else 0})
+
+
+def retry(turn_id: int) -> Transaction[Ingested]:
+    """Queue a failed turn to be tried again."""
+    now = yield from clock()
+    rows = yield Query("ask_retry", {"turn": turn_id})
+    if not rows:
+        return Ingested("nothing to try again: the turn has not failed")
+    yield from line_up(rows[0]["conversation_id"], now)
+    yield Query("settle_pending", {"conversation": rows[0]["conversation_id"]})
+    return Ingested("retry", wake=True)
+
+
+def recover(settle: int) -> Transaction[int]:
+    """End every lease: at the start of the only process their owners are dead."""
+    now = yield from clock()
+    return len((yield Query("end_leases", {"not_before": now + settle})))
+
+
+def sweep() -> Transaction[int]:
+    """Mend what must not be, purge what is old. How many conversations had been overlooked."""
+    now = yield from clock()
+    overlooked = yield Query("unnoticed")
+    for row in overlooked:
+        yield from line_up(row["id"], now)
+        yield Query("settle_pending", {"conversation": row["id"]})
+    yield Query("purge_inbox", {"before": now - 7 * DAY})
+    yield Query("purge_tombstones", {"before": now - 7 * DAY})
+    return len(overlooked)

@@ -1,0 +1,87 @@
+import hashlib
+from typing import Any
+
+import pytest
+
+from bot.errors import StoreError, StoreForeign
+from storage import migrate as module
+from storage.connector import Query, Transaction
+from storage.migrate import migrate, migrations
+from storage.sqlite import SQLite
+
+QUERIES = {"schema": "SELECT name, sql FROM sqlite_schema ORDER BY name"}
+
+# Once released, a migration never changes: a database that has seen it will not see it again.
+FROZEN: dict[str, str] = {}
+
+
+def schema() -> Transaction[list[dict[str, Any]]]:
+    rows = yield Query("schema")
+    return [dict(row) for row in rows]
+
+
+@pytest.fixture
+async def database(tmp_path):
+    connector = await SQLite.open(tmp_path / "bobbin.db", QUERIES)
+    yield connector
+    await connector.close()
+
+
+@pytest.fixture
+def scripts(tmp_path, monkeypatch):
+    """Two migrations instead of the real ones."""
+    directory = tmp_path / "migrations" / "sqlite"
+    directory.mkdir(parents=True)
+    (directory / "0001_first.sql").write_text("CREATE TABLE a(x);\nCREATE TABLE b(x); -- and a word")
+    (directory / "0002_second.sql").write_text("ALTER TABLE a ADD COLUMN y;")
+    monkeypatch.setattr(module, "_MIGRATIONS", tmp_path / "migrations")
+    return directory
+
+
+def test_released_migrations_never_change():
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in migrations("sqlite")}
+    assert found == FROZEN
+
+
+async def test_the_real_migrations_apply_and_a_second_time_change_nothing(database):
+    await migrate(database)
+    once = await database.read(schema())
+    await migrate(database)
+    assert await database.read(schema()) == once
+    assert await database.version() == len(migrations("sqlite"))
+
+
+async def test_what_is_missing_is_applied_in_order(database, scripts):
+    later = (scripts / "0002_second.sql").rename(scripts / "later")
+    await migrate(database)
+    assert await database.version() == 1
+    later.rename(scripts / "0002_second.sql")
+    await migrate(database)
+    assert await database.version() == 2
+    assert [row["sql"] for row in await database.read(schema())] == [
+        "CREATE TABLE a(x, y)",
+        "CREATE TABLE b(x)",
+    ]
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(database, scripts):
+    (scripts / "0002_second.sql").write_text("CREATE TABLE c(x);\nCREATE TABLE a(x);")
+    with pytest.raises(StoreError):
+        await migrate(database)
+    assert await database.version() == 1
+    assert [row["name"] for row in await database.read(schema())] == ["a", "b"]
+
+
+async def test_a_database_one_step_newer_is_accepted_and_two_steps_is_not(database, scripts):
+    await migrate(database)
+    (scripts / "0002_second.sql").unlink()
+    await migrate(database)
+    (scripts / "0001_first.sql").unlink()
+    with pytest.raises(StoreForeign, match="install the newer Bobbin"):
+        await migrate(database)
+
+
+def test_a_gap_in_the_numbers_is_refused(scripts):
+    (scripts / "0004_fourth.sql").touch()
+    with pytest.raises(ValueError, match="migration 0003 is missing"):
+        migrations("sqlite")

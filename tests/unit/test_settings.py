@@ -1,0 +1,149 @@
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from bot.errors import BadConfiguration
+from bot.settings import Settings
+
+TOKENS = {"SLACK_BOT_TOKEN": "xoxb-1-hidden", "SLACK_APP_TOKEN": "xapp-1-hidden"}
+NO_FILE = "/nonexistent/.env"
+
+
+def load(**environ: str) -> Settings:
+    return Settings.load(TOKENS | environ, NO_FILE)
+
+
+def problems(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(BadConfiguration) as raised:
+        Settings.load(environ, NO_FILE)
+    return raised.value.problems
+
+
+def test_two_tokens_are_enough():
+    settings = load()
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-1-hidden"
+    assert settings.database_url == "sqlite:///bobbin.db"
+    assert (settings.region, settings.bedrock_model_id, settings.port) == (None, None, None)
+    assert (settings.thread_replies, settings.external_users, settings.guests) == ("auto", "refuse", "allow")
+
+
+def test_all_that_is_wrong_is_named_at_once_with_an_example():
+    found = problems(
+        {"SLACK_BOT_TOKEN": "xoxp-2", "PORT": "many", "DATABASE_URL": "mysql://h", "LEASE_SECONDS": "0"}
+    )
+    assert [line.partition(":")[0] for line in found] == [
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "DATABASE_URL",
+        "PORT",
+        "LEASE_SECONDS",
+    ]
+    assert all("; for example " in line for line in found)
+
+
+def test_a_missing_app_token_is_explained():
+    (problem,) = problems({"SLACK_BOT_TOKEN": "xoxb-1"})
+    assert "it is missing" in problem
+    assert "Socket Mode only" in problem
+
+
+def test_a_database_that_does_not_work_yet_is_refused_in_words():
+    (problem,) = problems(TOKENS | {"DATABASE_URL": "postgres://ann:hidden@db/bobbin"})
+    assert "PostgreSQL is not available in this version" in problem
+
+
+@pytest.mark.parametrize("variable", [row.variable.split(" or ")[0] for row in Settings.table()])
+def test_no_problem_quotes_a_value(variable: str):
+    broken = "hidden value"
+    if variable in {"AWS_REGION", "BEDROCK_MODEL_ID", "SYSTEM_PROMPT", "HOST"}:
+        return  # any words will do
+    (problem,) = problems(TOKENS | {variable: broken})
+    assert problem.startswith(f"{variable}: it ")
+    assert "hidden" not in problem
+
+
+def test_tokens_never_print():
+    assert "hidden" not in f"{load()!r} {load()}"
+
+
+def test_an_empty_variable_counts_as_unset_and_spaces_are_trimmed():
+    settings = load(SLACK_API_URL="", PORT="  ", HOST=" 127.0.0.1 ")
+    assert (settings.slack_api_url, settings.port, settings.host) == (
+        "https://slack.com/api/",
+        None,
+        "127.0.0.1",
+    )
+
+
+def test_the_first_of_aws_two_variables_for_the_region_wins():
+    assert load(AWS_REGION="eu-central-1", AWS_DEFAULT_REGION="us-east-1").region == "eu-central-1"
+    assert load(AWS_REGION="", AWS_DEFAULT_REGION="us-east-1").region == "us-east-1"
+
+
+def test_ids_are_separated_by_commas():
+    settings = load(ALLOWED_CHANNELS="C1, G2,", ALLOWED_USERS="U1,W2", ALLOWED_BOTS="B1")
+    assert settings.allowed_channels == {"C1", "G2"}
+    assert settings.allowed_users == {"U1", "W2"}
+    assert settings.allowed_bots == {"B1"}
+    assert load().allowed_users == frozenset()
+
+
+def test_words_are_read_whatever_their_case():
+    settings = load(THREAD_REPLIES="Mention", LOG_LEVEL="debug", LOG_FORMAT="JSON", SLACK_PACING="off")
+    assert (settings.thread_replies, settings.log_level, settings.log_format) == ("mention", "DEBUG", "json")
+    assert not settings.slack_pacing
+
+
+@pytest.mark.parametrize(
+    ("lease", "settle", "seconds"),
+    [
+        pytest.param("60", "15", 10, id="at most ten seconds"),
+        pytest.param("60", "0.2", 0.2, id="no longer than recovery waits"),
+        pytest.param("6", "15", 2, id="a third of the lease"),
+    ],
+)
+def test_a_slack_call_is_over_before_anybody_else_takes_the_thread(lease: str, settle: str, seconds: float):
+    assert load(LEASE_SECONDS=lease, RECOVERY_SETTLE_SECONDS=settle).slack_timeout == seconds
+
+
+def test_the_sandbox_needs_no_tokens_and_reads_none():
+    settings = Settings.load({"SLACK_BOT_TOKEN": "broken", "SANDBOX_PORT": "0"}, NO_FILE, need_slack=False)
+    assert settings.sandbox_port == 0
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-none"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path):
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(
+        "SLACK_BOT_TOKEN=xoxb-file\nSLACK_APP_TOKEN='xapp-file'\nPORT=1\nSYSTEM_PROMPT='cost $HOME'\n"
+    )
+    settings = Settings.load({"PORT": "2", "SLACK_BOT_TOKEN": ""}, str(dotenv))
+    assert settings.port == 2
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-file"
+    assert settings.system_prompt == "cost $HOME"
+
+
+def test_aws_variables_of_the_file_reach_botocore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in list(os.environ):  # noqa: TID251 what this test is about
+        if name.startswith(("AWS_", "SLACK_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("AWS_REGION", "")  # restored afterwards, whatever load() does
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("AWS_PROFILE=theirs\nAWS_REGION=eu-west-1\n")
+    settings = Settings.load(dotenv=str(dotenv), need_slack=False)
+    assert settings.region == "eu-west-1"
+    assert os.environ["AWS_PROFILE"] == "mine"  # noqa: TID251 what this test is about
+
+
+def test_a_file_that_is_no_text_is_a_named_problem(tmp_path: Path):
+    (tmp_path / ".env").write_bytes(b"A=\xff\xfe\n")
+    with pytest.raises(BadConfiguration, match="cannot be read"):
+        Settings.load({}, str(tmp_path / ".env"))
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        load().port = 1

@@ -1,0 +1,32 @@
+from aiohttp import ClientSession
+
+from bot.web import health_server
+
+
+async def get(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], str]:
+    async with (
+        ClientSession() as session,
+        session.request(method, f"http://127.0.0.1:{port}{path}") as response,
+    ):
+        return response.status, dict(response.headers), await response.text()
+
+
+async def ready() -> dict[str, bool]:
+    return {"database": True, "slack": False}
+
+
+async def test_a_process_whose_loops_run_is_live_and_one_that_misses_slack_is_not_ready():
+    async with health_server("127.0.0.1", 0, live=lambda: {"dispatcher": True}, ready=ready) as port:
+        assert (await get(port, "/healthz"))[::2] == (200, '{"ok": true, "checks": {"dispatcher": true}}')
+        assert (await get(port, "/readyz"))[::2] == (
+            503,
+            '{"ok": false, "checks": {"database": true, "slack": false}}',
+        )
+
+
+async def test_nothing_else_is_served_and_no_version_told():
+    async with health_server("127.0.0.1", 0, live=dict, ready=ready) as port:
+        for path in ("/", "/metrics", "/healthz/x"):
+            status, headers, _ = await get(port, path)
+            assert (status, "Server" in headers) == (404, False)
+        assert (await get(port, "/healthz", "POST"))[0] == 405

@@ -38,6 +38,8 @@ class Lease:
 
     async def __aenter__(self) -> Self:
         self._holder = asyncio.current_task()
+        if self.ended is not None and self._holder is not None:
+            self._holder.cancel()
         self._heart = asyncio.create_task(self._beat())
         return self
 
@@ -51,14 +53,15 @@ class Lease:
 
     def check(self) -> None:
         """Raise `LeaseLost` where nothing may be written any more."""
-        if monotonic() > self._good + _TRUST * self._seconds:
+        if self.ended == "lost" or monotonic() > self._good + _TRUST * self._seconds:
             raise LeaseLost(f"turn {self._turn.id}: no good heartbeat for too long")
 
     def end(self, why: str) -> None:
         """End the work on the turn; the first reason counts."""
-        if self.ended is None and self._holder is not None:
+        if self.ended is None:
             self.ended = why
-            self._holder.cancel()
+            if self._holder is not None:
+                self._holder.cancel()
 
     async def _beat(self) -> None:
         while True:

@@ -344,8 +344,12 @@ class Reply(Protocol):
         """Say what happened and what to do, below what was shown or in a message of its own."""
         ...
 
-    async def abandon(self) -> None:
-        """Stop writing at once; the turn goes on later, or with another owner."""
+    async def halt(self) -> None:
+        """Stop writing at once, in the middle of a call; the turn goes on later, or with another owner."""
+        ...
+
+    async def leave(self) -> None:
+        """After `halt`: leave what was shown readable, and nothing that says it is being worked on."""
         ...
 
 

@@ -62,6 +62,8 @@ def block(line: Line, name: str, words: str) -> str:
     '<message from="Ann Lee" at="2026-06-29 22:00 UTC">Hi &lt;/message> there</message>'
     """
     words = words.strip()
+    if not words and line.text.strip() and not line.files:
+        words = "(mentions you, without a word)"
     if line.files:
         words = f"{words}\n{_unread(line.files)}".strip()
     if not words:

@@ -39,6 +39,7 @@ TRIES = 3
 WAITS = (1.0, 4.0, 10.0)
 BUSY_SECONDS = 120.0
 """How long a throttled model is asked again, in all."""
+_FEW = 3
 _AGAIN_SECONDS = 15.0
 """A turn that Slack could not be told of is taken up again after so long."""
 
@@ -189,7 +190,7 @@ class Turns:
         if not messages:
             raise EmptyAnswer("nothing in the messages could be read")
         if not may_be_silent:
-            reply.begin("is reading the thread…" if len(lines) > 1 else "is thinking…")
+            reply.begin(f"is reading {len(lines)} messages…" if len(lines) > _FEW else "is thinking…")
         request = Request(messages, system, self._limits.max_tokens)
         try:
             async with asyncio.timeout(TURN_SECONDS):
@@ -241,7 +242,6 @@ class Turns:
                     reply.show(event.text)
                 elif not SILENT.startswith(text.strip()):
                     held = False
-                    reply.begin("is writing…")
                     reply.show(text)
         raise BrokenStream("the stream ended without a stop")
 
@@ -275,18 +275,20 @@ class Turns:
         self, turn: Turn, opened: Sequence[Reply], *, delay: float = 0, lost: bool = False
     ) -> None:
         """Stop writing, and give the turn back open: somebody takes it up again."""
-        uncertain = any(reply.uncertain for reply in opened)
         for reply in opened:
-            try:
-                await reply.abandon()
-            except BobbinError as error:
-                _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
+            await reply.halt()
         if lost:
             return
+        uncertain = any(reply.uncertain for reply in opened)
         try:
             await self._store.release(turn, max(delay, self._limits.settle_seconds if uncertain else 0))
         except StoreError as error:
             _log.warning("a lease was not given back: it runs out", turn=turn.id, error=str(error))
+        for reply in opened:
+            try:
+                await reply.leave()
+            except BobbinError as error:
+                _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
 
 
 def _notes(reason: str, lines: Sequence[Line] = (), turn: Turn | None = None) -> list[str]:

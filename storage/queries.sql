@@ -149,8 +149,8 @@ WITH RECURSIVE team(id) AS (
         AND t.deaths + CASE WHEN c.lease_owner IS NOT NULL AND c.lease_until <= :now THEN 1 ELSE 0 END >= 2
 ), held_back AS (
     SELECT id FROM risky WHERE id NOT IN (
-        SELECT id FROM (SELECT id FROM risky WHERE not_before <= :now
-            AND NOT EXISTS (SELECT 1 FROM risky WHERE running = 1) ORDER BY place, id LIMIT 1) AS tried)
+        SELECT id FROM (
+            SELECT id FROM risky WHERE not_before <= :now ORDER BY running DESC, place, id LIMIT 1) AS tried)
 ), head AS (
     SELECT c.id, c.lease_owner, c.place, coalesce(b.running, 0)
         + row_number() OVER (PARTITION BY c.team_id ORDER BY c.place, c.id) AS team_round

@@ -18,7 +18,7 @@ def markdown(text: str) -> list[Block]:
 
 def footer(notes: Sequence[str] = ()) -> list[Block]:
     """What stands below an answer."""
-    lines = [*notes, DISCLAIMER]
+    lines = [*(note for note in notes if note), DISCLAIMER]
     return [{"type": "context", "elements": [{"type": "mrkdwn", "text": line} for line in lines[-10:]]}]
 
 

@@ -94,7 +94,7 @@ async def _answered(
 
 _REMEDIES: Mapping[str, str] = {
     "SLACK_BOT_TOKEN": "copy the Bot User OAuth Token (xoxb-…) from the app's page OAuth & Permissions",
-    "SLACK_APP_TOKEN": "make an App-Level Token with connections:write (xapp-…) on the page Basic Information",
+    "SLACK_APP_TOKEN": "make an App-Level Token (xapp-…, connections:write) on the page Basic Information",
 }
 
 

@@ -6,7 +6,7 @@ at its end. However it was shown, the end is the same: the whole text, once, wit
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Literal
 
@@ -14,7 +14,6 @@ import structlog
 
 from bot.errors import (
     BobbinError,
-    LeaseLost,
     SlackError,
     SlackGone,
     SlackLimited,
@@ -57,8 +56,10 @@ class SlackReply:
         *,
         names: Mapping[str, str],
         links: Links,
+        hint: Callable[[], Awaitable[str]],
     ) -> None:
         self._parts = parts
+        self._hint = hint
         self._status = status
         self._abilities = abilities
         self._pacer = pacer
@@ -131,7 +132,7 @@ class SlackReply:
             self._text = harmless(text, self._names, self._links)
         else:
             self._text += self._outgoing.close()
-        return await self._close(blocks.footer(notes))
+        return await self._close(blocks.footer([*notes, await self._hint()]))
 
     async def stop(self, note: str) -> tuple[str, ...]:
         """Leave what was shown as it stands, and say why it ends there."""
@@ -153,22 +154,20 @@ class SlackReply:
         await self._parts.post(error.said, below, kind="error")
         return ()
 
-    async def abandon(self) -> None:
-        """Stop writing at once; the turn goes on later, or with another owner."""
+    async def halt(self) -> None:
+        """Stop writing at once, in the middle of a call."""
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
+            self._writer = None
+
+    async def leave(self) -> None:
+        """After `halt`: leave what was shown readable, and nothing that says it is being worked on."""
         if self._way == "stream":
             self._pacer.stream_ended()
             self._way = "rewrite"
-            try:
-                await self._parts.end_stream(self._parts.made[-1])
-            except LeaseLost:
-                return
-        try:
-            await self._status.clear()
-        except SlackError as error:
-            _log.info("a status may be left", turn=self._turn.id, reason=str(error))
+            await self._parts.end_stream(self._parts.made[-1])
+        await self._status.clear()
 
     # ------------------------------------------------------------ the writer
 
@@ -315,12 +314,15 @@ class SlackReply:
 
     async def _close(self, below: Sequence[blocks.Block], fallback: str = "") -> tuple[str, ...]:
         """Bring the reply to its end: everything shown, nothing streaming, no status left."""
+        await self._status.settle()
         try:
             await self._end_writer()
+        except StreamStopped:
+            raise
+        except SlackGone:
+            await self._status.clear()
+            return ()
         except SlackError as error:
-            if isinstance(error, SlackGone):
-                await self._status.clear()
-                return ()
             _log.info("the writer failed before the end", turn=self._turn.id, reason=str(error))
             if self._way == "stream":
                 await self._fall_back(error)

@@ -56,12 +56,16 @@ class Status:
             self._shown = True
             self._task = asyncio.create_task(self._keep(words))
 
-    async def clear(self) -> None:
-        """Take it away, whatever was shown."""
+    async def settle(self) -> None:
+        """Show nothing more, and wait for a call under way: none may take effect after the last write."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+
+    async def clear(self) -> None:
+        """Take it away, whatever was shown."""
+        await self.settle()
         if not self._shown:
             return
         self._shown = False

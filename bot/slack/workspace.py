@@ -1,6 +1,7 @@
 """The workspace as the core sees it: its threads, its people, the replies in it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -67,7 +68,15 @@ class SlackWorkspace(Workspace):
             turn,
             names={user: person.name for user, person in people.items()},
             links=Links(written, self._link_domains),
+            hint=partial(self._hint, turn),
         )
+
+    async def _hint(self, turn: Turn) -> str:
+        """Once per person: how to go on, where Slack does not show a DM's threads by itself."""
+        if not turn.direct or self._abilities.has("sessions"):
+            return ""
+        due = await self._store.note_due(turn.thread.team, turn.asker, "dm_hint", once_ever=True)
+        return "Reply in this thread to go on." if due else ""
 
     async def read_thread(self, thread: ThreadKey) -> list[Line]:
         """See `Workspace`."""

@@ -9,6 +9,7 @@ import pytest
 from bot.errors import LeaseLost, StoreError
 from bot.ports import Finish, Part, Stop, Turn, Usage
 from storage import open_store
+from storage.queries import load
 
 MINUTE_MS = 60_000
 STOP = Stop("end_turn", Usage(1, 1))
@@ -132,6 +133,15 @@ async def test_a_busy_workspace_does_not_hold_up_a_quiet_one(talk):
     assert [turn.thread.team for turn in await talk.store.claim("worker", 2)] == ["T1", "T2"]
 
 
+async def test_a_claim_reads_no_more_where_the_line_is_longer(talk, url):
+    if not url.startswith("sqlite:"):
+        pytest.skip("this reads SQLite's plans")
+    plan = await talk.sql("EXPLAIN QUERY PLAN " + load("sqlite")["claimable"], now=0, limit=1)
+    read_whole = [row["detail"].split(maxsplit=1)[1] for row in plan if row["detail"].startswith("SCAN ")]
+    assert "conversation USING INDEX conversation_leased" in read_whole
+    assert {table.split()[0] for table in read_whole} & {"c", "r"} == set()
+
+
 # ---------------------------------------------------------------- leases
 
 
@@ -238,6 +248,17 @@ async def test_of_turns_that_killed_twice_one_is_tried_at_a_time_beside_the_heal
     assert await talk.store.claim("worker", 10) == []
     await talk.store.finish(claimed[0], Finish("failed"))
     assert [turn.thread.channel for turn in await talk.store.claim("worker", 10)] == ["C1"]
+
+
+async def test_a_risky_turn_waits_for_one_that_runs_even_if_that_one_asked_later(talk):
+    for number in range(2):
+        await talk.lapse(await die(talk, await (await begin(talk, f"C{number}")).claim()))
+    await talk.store.release(await talk.claim(), delay=30)
+    younger = await talk.claim()
+    await talk.sql("UPDATE conversation SET not_before = 0")
+    assert await talk.store.claim("worker", 10) == []
+    await talk.store.finish(younger, Finish("failed"))
+    assert (await talk.claim()).thread.channel == "C0"
 
 
 async def test_a_risky_turn_that_must_wait_holds_up_nobody(talk):

@@ -6,9 +6,9 @@ import pytest
 
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost
-from bot.events import File
+from bot.events import File, Person
 from bot.policy import Rules
-from bot.ports import Finish, Line, Part, Person, Stop, Usage
+from bot.ports import Finish, Line, Part, Stop, Usage
 
 STOP = Stop("end_turn", Usage(10, 5, 3, 2), "request-1")
 
@@ -125,11 +125,11 @@ async def test_every_message_of_bobbin_is_accounted_for(talk):
 # ---------------------------------------------------------------- try again
 
 
-async def fail(talk: Any, at: float, text: str, *shown: str) -> Any:
+async def fail(talk: Any, at: float, text: str, shown: str | None = None) -> Any:
     await talk.say(at, text)
     turn = await talk.claim()
     await talk.store.record_part(turn, Part(talk.ts(at + 1), "error"))
-    await talk.store.finish(turn, Finish("failed", *shown))
+    await talk.store.finish(turn, Finish("failed", shown))
     return turn
 
 
@@ -236,12 +236,12 @@ async def test_a_mention_whose_event_comes_after_the_thread_was_read_is_answered
 # ---------------------------------------------------------------- people
 
 
-async def test_a_message_of_another_organisation_is_marked(talk):
+async def test_whether_an_author_is_of_another_organisation_is_told_where_it_is_known(talk):
     talk.rules = Rules(external_users="allow")
     for at, external in enumerate([False, True, None]):
         await talk.say(at, f"@bobbin {external}", external=external)
     lines = await talk.store.history(await talk.claim())
-    assert [line.external for line in lines] == [False, True, False]
+    assert [(line.external, line.unsure) for line in lines] == [(False, False), (True, False), (False, True)]
 
 
 async def test_a_learned_name_stays_and_the_rest_is_kept_current(talk):

@@ -1,0 +1,173 @@
+"""Bobbin as a process between the sandbox's Slack and Bedrock, over real HTTP and WebSocket."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from bot.sandbox.bedrock import Bedrock
+from bot.sandbox.slack import Slack
+
+ROOT = Path(__file__).parents[2]
+
+
+class Bobbin:
+    """One Bobbin: a process that can be started, stopped, killed and started again on the same file."""
+
+    def __init__(self, slack: Slack, bedrock: Bedrock, folder: Path, **settings: str) -> None:
+        self.slack = slack
+        self.bedrock = bedrock
+        self.folder = folder
+        self.settings = settings
+        self.command = [sys.executable, "-m", "bot"]
+        self.process: asyncio.subprocess.Process | None = None
+        self._log = (folder / "bobbin.log").open("ab")
+
+    @property
+    def me(self) -> str:
+        """The mention of Bobbin."""
+        return f"<@{self.slack.bot_user_id}>"
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """What Bobbin logged so far."""
+        lines = (self.folder / "bobbin.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def environment(self) -> dict[str, str]:
+        """Everything that Bobbin is told: only names of the settings table, and AWS's own."""
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251
+        return inherited | {
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": self.slack.api_url,
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.bedrock.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "AKIASANDBOX",
+            "AWS_SECRET_ACCESS_KEY": "sandbox",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "DATABASE_URL": f"sqlite:///{self.folder / 'bobbin.db'}",
+            "RECOVERY_SETTLE_SECONDS": "0.3",
+            "LEASE_SECONDS": "3",
+            "DRAIN_SECONDS": "3",
+            "LOG_FORMAT": "json",
+            "LOG_LEVEL": "DEBUG",
+            "PYTHONPATH": str(ROOT),
+            **self.settings,
+        }
+
+    async def start(self) -> Self:
+        """Start the process and wait until its socket is open."""
+        before = self.slack.connected
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command, cwd=self.folder, env=self.environment(), stderr=self._log, stdout=self._log
+        )
+        ended = asyncio.ensure_future(self.process.wait())
+        opened = asyncio.ensure_future(self.slack.wait_for(lambda: self.slack.connected > before, 30))
+        await asyncio.wait([ended, opened], return_when=asyncio.FIRST_COMPLETED)
+        if not opened.done():
+            opened.cancel()
+            raise AssertionError((self.folder / "bobbin.log").read_text()[-4000:])
+        ended.cancel()
+        opened.result()
+        return self
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+        await self.slack.wait_for(lambda: self.slack.connected == 0)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Tell it to stop; its exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), 20)
+
+    async def close(self) -> None:
+        """End it, however it stands."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        self._log.close()
+
+    # ------------------------------------------------------------ seeing
+
+    def answers(self, channel: str, thread: str) -> list[dict[str, Any]]:
+        """Bobbin's messages in a thread."""
+        return [
+            message
+            for message in self.slack.thread(channel, thread)
+            if message.get("user") == self.slack.bot_user_id
+        ]
+
+    def finished(self, channel: str, thread: str) -> list[dict[str, Any]]:
+        """Those of them that are whole: not streaming."""
+        return [
+            message
+            for message in self.answers(channel, thread)
+            if message.get("streaming_state") != "in_progress"
+        ]
+
+    async def answered(self, channel: str, thread: str, count: int = 1, timeout: float = 20) -> list[str]:  # noqa: ASYNC109
+        """Wait for so many finished messages of Bobbin and an idle thread; their texts."""
+        await self.slack.wait_for(
+            lambda: (
+                len(self.finished(channel, thread)) >= count
+                and self.slack.status(channel, thread).status == "active"
+            ),
+            timeout,
+        )
+        return [shown(message) for message in self.finished(channel, thread)]
+
+
+def shown(message: dict[str, Any]) -> str:
+    """What a person reads of a message's answer: its text, or its Markdown blocks."""
+    pieces = [block["text"] for block in message.get("blocks") or [] if block["type"] == "markdown"]
+    return "\n".join(pieces) if pieces else str(message.get("text", ""))
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Slack]:
+    """A Slack with a short schedule of redelivery."""
+    slack = Slack(redelivery=(0, 0.3, 0.6))
+    await slack.start()
+    yield slack
+    await slack.close()
+
+
+@pytest.fixture
+async def bedrock() -> AsyncIterator[Bedrock]:
+    """A Bedrock with the scripted model."""
+    async with Bedrock() as bedrock:
+        yield bedrock
+
+
+@pytest.fixture
+async def make(slack: Slack, bedrock: Bedrock, tmp_path: Path) -> AsyncIterator[Callable[..., Bobbin]]:
+    """Make a Bobbin with these settings; not started."""
+    made: list[Bobbin] = []
+
+    def make(**settings: str) -> Bobbin:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Bobbin(slack, bedrock, folder, **settings))
+        return made[-1]
+
+    yield make
+    for bobbin in made:
+        await bobbin.close()
+
+
+@pytest.fixture
+async def bobbin(make: Callable[..., Bobbin]) -> Bobbin:
+    """A running Bobbin."""
+    return await make().start()

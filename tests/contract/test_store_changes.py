@@ -14,7 +14,8 @@ MINUTE = 60
 
 
 async def nothing_waits(talk: Any) -> bool:
-    return await talk.store.claim("worker", 10) == [] and await talk.store.next_due() is None
+    pending = await talk.sql("SELECT id FROM conversation WHERE pending_at IS NOT NULL")
+    return not pending and not await talk.store.claim("worker", 10)
 
 
 # ---------------------------------------------------------------- edits

@@ -251,8 +251,9 @@ async def test_of_turns_that_killed_twice_one_is_tried_at_a_time_beside_the_heal
 
 
 async def test_a_risky_turn_waits_for_one_that_runs_even_if_that_one_asked_later(talk):
-    for number in range(2):
-        await talk.lapse(await die(talk, await (await begin(talk, f"C{number}")).claim()))
+    risky = [await die(talk, await (await begin(talk, f"C{number}")).claim()) for number in range(2)]
+    for turn in risky:
+        await talk.lapse(turn)
     await talk.store.release(await talk.claim(), delay=30)
     younger = await talk.claim()
     await talk.sql("UPDATE conversation SET not_before = 0")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self
 
+import aiosqlite
 import pytest
 
 from bot.sandbox.bedrock import Bedrock
@@ -100,6 +101,11 @@ class Bobbin:
         self._log.close()
 
     # ------------------------------------------------------------ seeing
+
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a query finds in its database."""
+        async with aiosqlite.connect(self.folder / "bobbin.db") as database:
+            return [tuple(row) for row in await database.execute_fetchall(sql)]
 
     def answers(self, channel: str, thread: str) -> list[dict[str, Any]]:
         """Bobbin's messages in a thread."""

@@ -162,9 +162,9 @@ def _with_documents_named(messages: list[Message]) -> Messages:
 
 
 def _free_name(name: str, taken: set[str]) -> str:
-    valid = " ".join(_NAME_REFUSED.sub(" ", name).split())[: _NAME_LIMIT - 10] or "document"
+    valid = " ".join(_NAME_REFUSED.sub(" ", name).split())[:_NAME_LIMIT].strip() or "document"
     free, copies = valid, 1
     while free in taken:
         copies += 1
-        free = f"{valid} ({copies})"
+        free = f"{valid[: _NAME_LIMIT - 10].strip()} ({copies})"
     return free

@@ -28,6 +28,7 @@ class Dispatcher:
         self._slots = slots
         self._running: dict[int, tuple[asyncio.Task[None], Lease]] = {}
         self._news = asyncio.Event()
+        self._claiming = asyncio.Lock()
         self._draining = False
 
     @property
@@ -66,7 +67,8 @@ class Dispatcher:
         """Claim nothing more; let what runs end within the time; give the rest back, still open."""
         self._draining = True
         self._news.set()
-        tasks = [task for task, _ in self._running.values()]
+        async with self._claiming:  # what is being claimed just now is started, hence drained too
+            tasks = [task for task, _ in self._running.values()]
         if not tasks:
             return
         _log.info("finishing the running answers", count=len(tasks), seconds=seconds)
@@ -80,9 +82,10 @@ class Dispatcher:
 
     async def _fill(self) -> None:
         while (free := self._slots - len(self._running)) > 0 and not self._draining:
-            claimed = await self._store.claim(self._owner, free)
-            for turn in claimed:
-                self._start(turn)
+            async with self._claiming:
+                claimed = await self._store.claim(self._owner, free)
+                for turn in claimed:
+                    self._start(turn)
             if len(claimed) < free:
                 return
 

@@ -9,6 +9,7 @@
     │   └── LeaseLost           somebody else owns the conversation now: stop at once
     ├── ModelError
     │   ├── ModelBusy           throttled, or out of capacity
+    │   │   └── QuotaSpent      the account's quota is spent: asking again soon is in vain
     │   ├── ModelUnavailable    out of reach, failing, timing out
     │   ├── BrokenStream        the answer broke off before its end
     │   ├── EmptyAnswer         the answer ended without a word

@@ -45,7 +45,8 @@ class Posted:
     text: str
     """Slack's own markup, as it came."""
     files: tuple[File, ...] = ()
-    bot: bool = False
+    bot: str = ""
+    """Its bot id, where no person wrote it."""
     external: bool | None = False
     """Of another organisation; None where the event leaves it open."""
     mentions_me: bool = False

@@ -84,18 +84,18 @@ Decision = Answer | Keep | Ignore | Obey
 
 def decide(message: Posted, thread: ThreadState | None, rules: Rules) -> Decision:
     """Decide about a message. `thread` is None where Bobbin has not joined it."""
-    called = message.mentions_me or message.direct
-    if message.bot and message.author not in rules.allowed_bots:
+    called = message.mentions_me or (message.direct and not (thread is not None and thread.muted))
+    if message.bot and rules.allowed_bots.isdisjoint((message.author, message.bot)):
         return _unanswered(thread, "other bots are not answered")
     if message.bot and not called:
         return _unanswered(thread, "an allowed bot is answered only when it mentions me")
     if not called and thread is None:
         return Ignore("other talk: this thread did not call me")
+    if message.command is not None:  # anybody in the thread may stop, mute and wake
+        return Obey(message.command)
     if refusal := _refusal(message, rules):
         note = refusal if called or _expects_answer(message, thread, rules) is None else None
         return _unanswered(thread, f"not allowed to ask: {refusal}", note)
-    if message.command is not None:
-        return Obey(message.command)
     if called:
         return Answer(summoned=True)
     if reason := _expects_answer(message, thread, rules):

@@ -370,8 +370,8 @@ class Workspace(Protocol):
         """A reply for this turn; `check` raises `LeaseLost` where nothing may be written any more."""
         ...
 
-    async def read_thread(self, thread: ThreadKey) -> list[Line]:
-        """All that was said in a thread, oldest first."""
+    async def read_thread(self, thread: ThreadKey, until: str) -> tuple[list[Line], list[Posted]]:
+        """What was said in a thread up to the ts `until`, and what people said after it; oldest first."""
         ...
 
     async def tell(self, thread: ThreadKey, user: str, reason: str) -> None:

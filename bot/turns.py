@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -26,7 +27,7 @@ from bot.errors import (
 )
 from bot.events import Person
 from bot.lease import Lease
-from bot.policy import Rules, admission
+from bot.policy import Rules, admission, decide
 from bot.ports import Finish, Line, Model, Reply, Request, Stop, Store, Turn, Workspace
 from bot.prompt import MUST_ANSWER, SILENT, messages_of, system_prompt
 
@@ -119,22 +120,23 @@ class Turns:
             if lease.ended is None or lease.ended not in _ENDINGS:
                 raise
             _uncancel()
-            return await self._end(lease.ended, opened)
+            return await self._end(turn, lease.ended, opened)
         except StreamStopped:
-            return await self._end("stopped", opened)
+            return await self._end(turn, "stopped", opened)
         except SlackGone:
+            await self._leave(turn, opened)
             return Finish("answered", reason="the thread or the reply is gone")
         except (SlackLimited, SlackUnreachable, StoreError):
             raise
         except BobbinError as error:
-            return await self._fail(turn, error, opened)
+            return await self._fail(turn, lease, error, opened)
 
     async def _answer(self, turn: Turn, lease: Lease, opened: list[Reply]) -> Finish:
         if turn.stopping is not None or not turn.asker:
             await self._reopen(turn, lease, opened)
-            return await self._end(turn.stopping or "deleted", opened)
+            return await self._end(turn, turn.stopping or "deleted", opened)
         if turn.backfill:
-            await self._store.backfill(turn, await self._workspace.read_thread(turn.thread))
+            await self._backfill(turn)
         lines = await self._store.history(turn)
         people = await self._admitted(turn, lines)
         if people is None:
@@ -145,6 +147,9 @@ class Turns:
             await reply.resume()
         if turn.deaths >= DEATHS_AT_MOST and turn.answer is None:
             raise TurnGaveUp(f"the process died {turn.deaths} times in this turn")
+        if turn.answer == SILENT:
+            await reply.stop("")
+            return Finish("silent")
         if turn.answer is not None:
             notes = _notes(turn.stop_reason)
             return Finish("answered", turn.answer, surplus=await reply.finish(turn.answer, notes))
@@ -157,6 +162,15 @@ class Turns:
         await self._store.record_answer(turn, answer, stop)
         surplus = await reply.finish(notes=_notes(stop.reason, lines, turn))
         return Finish("answered", answer, reason=stop.reason, surplus=surplus)
+
+    async def _backfill(self, turn: Turn) -> None:
+        """Read the thread. What was said since the question may have come before it, and was ignored."""
+        before, since = await self._workspace.read_thread(turn.thread, turn.newest_ts)
+        for message in since:
+            ingested = await self._store.post(message, partial(decide, message, rules=self._rules))
+            if ingested.note is not None:
+                await self._workspace.tell(turn.thread, message.author, ingested.note)
+        await self._store.backfill(turn, before)
 
     async def _reopen(self, turn: Turn, lease: Lease, opened: list[Reply]) -> None:
         """Open the reply of a turn that ends before it is answered: there is one only if it was begun."""
@@ -247,29 +261,34 @@ class Turns:
 
     # ------------------------------------------------------------ other ends
 
-    async def _end(self, why: str, opened: Sequence[Reply]) -> Finish:
+    async def _end(self, turn: Turn, why: str, opened: Sequence[Reply]) -> Finish:
         """A person ended it: what was shown stays, and counts as what was said."""
         if not opened:
             return Finish("cancelled", reason=why)
-        surplus = await opened[-1].stop(_ENDINGS.get(why, "Stopped."))
+        surplus = await self._closed(turn, opened[-1], opened[-1].stop(_ENDINGS.get(why, "Stopped.")))
         shown = opened[-1].shown
         return Finish("answered" if shown else "cancelled", shown or None, reason=why, surplus=surplus)
 
-    async def _fail(self, turn: Turn, error: BobbinError, opened: Sequence[Reply]) -> Finish:
+    async def _fail(self, turn: Turn, lease: Lease, error: BobbinError, opened: list[Reply]) -> Finish:
         """Say it once, in the thread; the messages count as heard, and the next one starts a new turn."""
         _log.warning("turn failed", turn=turn.id, kind=type(error).__name__, error=str(error))
         name = type(error).__name__
         if not opened:
-            return Finish("failed", error=f"{name}: {error}")
-        surplus: tuple[str, ...] = ()
+            opened.append(self._workspace.reply(turn, (), {}, lease.check))
+        surplus = await self._closed(turn, opened[-1], opened[-1].fail(error))
+        shown = opened[-1].shown
+        return Finish("failed", shown or None, error=f"{name}: {error}", surplus=surplus)
+
+    async def _closed(self, turn: Turn, reply: Reply, closing: Awaitable[tuple[str, ...]]) -> tuple[str, ...]:
+        """Show the end of a turn that ends in any case: what Slack refuses for good is only logged."""
         try:
-            surplus = await opened[-1].fail(error)
+            return await closing
         except (SlackLimited, SlackUnreachable):
             raise
         except SlackError as refusal:
-            _log.error("the error could not be shown", turn=turn.id, error=str(refusal))
-        shown = opened[-1].shown
-        return Finish("failed", shown or None, error=f"{name}: {error}", surplus=surplus)
+            _log.error("the end could not be shown", turn=turn.id, error=str(refusal))
+            await self._leave(turn, (reply,))
+            return ()
 
     async def _let_go(
         self, turn: Turn, opened: Sequence[Reply], *, delay: float = 0, lost: bool = False
@@ -284,7 +303,12 @@ class Turns:
             await self._store.release(turn, max(delay, self._limits.settle_seconds if uncertain else 0))
         except StoreError as error:
             _log.warning("a lease was not given back: it runs out", turn=turn.id, error=str(error))
+        await self._leave(turn, opened)
+
+    async def _leave(self, turn: Turn, opened: Sequence[Reply]) -> None:
+        """Write no more; nothing is left that says it is being worked on."""
         for reply in opened:
+            await reply.halt()
             try:
                 await reply.leave()
             except BobbinError as error:

@@ -191,7 +191,7 @@ def _keep(message: Posted, decision: Answer | Keep, edit_ts: str) -> Transaction
             "channel": key.channel,
             "thread": key.thread_ts,
             "direct": int(message.direct),
-            "backfill": int(not message.top_level or message.late),
+            "backfill": int(not message.top_level or message.late or edit_ts != ""),
             "now": now,
         },
     )
@@ -240,9 +240,11 @@ def _twin(message: Posted, known: Row, decide: Decide) -> Transaction[Ingested]:
 
 def _call(message: Posted, known: Row, decide: Decide) -> Transaction[bool]:
     """A mention that was not there before: the message is answered (again) like a new one."""
-    new = message.mentions_me and not known["summons"] and known["deleted_at"] is None
-    being_answered = known["turn_state"] == "open" and known["addressed"]
-    if not new or being_answered:
+    if not message.mentions_me or known["summons"] or known["deleted_at"] is not None:
+        return False
+    if known["turn_state"] == "open" and known["addressed"]:
+        # It is being answered already. Should that turn choose to be silent, it is answered after all.
+        yield Query("summon", {"message": known["id"]})
         return False
     _, state = yield from _conversation(message)
     if not isinstance(decide(state), Answer):

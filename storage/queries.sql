@@ -74,6 +74,14 @@ UPDATE message SET text = :text, files = :files, edit_ts = :edit_ts WHERE id = :
 -- A mention was added to it: it leaves its old turn and waits like a new one.
 UPDATE message SET addressed = 1, summons = 1, turn_id = NULL WHERE id = :message
 
+-- summon
+-- A mention was added while it is being answered.
+UPDATE message SET summons = 1 WHERE id = :message
+
+-- call_summons
+-- A turn was silent, but somebody mentioned Bobbin meanwhile: no silence for them.
+UPDATE message SET turn_id = NULL WHERE turn_id = :turn AND summons = 1 AND deleted_at IS NULL
+
 -- blank_message
 -- A deletion: the words go, the row stays so that the late original or an edit cannot bring them back.
 UPDATE message SET text = '', files = '[]', deleted_at = coalesce(deleted_at, :now) WHERE id = :message
@@ -274,7 +282,8 @@ WHERE id = :turn
 -- close_turn
 -- Its answer lives on as a message.
 UPDATE turn SET state = :state, answer = NULL, error = :error,
-    stop_reason = CASE WHEN :reason = '' THEN stop_reason ELSE :reason END, finished_at = :now
+    stop_reason = CASE WHEN :reason = '' THEN stop_reason ELSE :reason END, finished_at = :now,
+    retry_asked = CASE WHEN :state = 'failed' THEN retry_asked ELSE 0 END
 WHERE id = :turn AND state = 'open' RETURNING id
 
 -- add_answer
@@ -293,8 +302,8 @@ SELECT 1 FROM tombstone t JOIN reply_part p ON p.team_id = t.team_id AND p.chann
 WHERE p.turn_id = :turn
 
 -- ask_retry
--- Somebody pressed Try again.
-UPDATE turn SET retry_asked = 1 WHERE id = :turn AND state = 'failed' RETURNING conversation_id
+-- Somebody pressed Try again; the button is there a moment before its turn is closed.
+UPDATE turn SET retry_asked = 1 WHERE id = :turn AND state IN ('open', 'failed') RETURNING conversation_id, state
 
 -- turn_exists
 -- Whether there is such a turn, and how it stands.

@@ -181,6 +181,8 @@ def finish(turn: Turn, end: Finish) -> Transaction[tuple[bool, bool]]:
         "close_turn",
         {"turn": turn.id, "state": end.state, "error": end.error, "reason": end.reason, "now": now},
     )
+    if end.state == "silent" and not turn.summoned:
+        yield Query("call_summons", {"turn": turn.id})
     shown = yield Query("first_part", {"turn": turn.id})
     deleted = yield Query("was_deleted", {"turn": turn.id})
     if end.answer and shown and not deleted:
@@ -215,6 +217,8 @@ def retry(turn_id: int) -> Transaction[Ingested]:
     rows = yield Query("ask_retry", {"turn": turn_id})
     if not rows:
         return Ingested("nothing to try again: the turn has not failed")
+    if rows[0]["state"] == "open":
+        return Ingested("retry, should the turn fail")
     yield from line_up(rows[0]["conversation_id"], now)
     yield Query("settle_pending", {"conversation": rows[0]["conversation_id"]})
     return Ingested("retry", wake=True)

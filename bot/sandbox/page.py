@@ -12,7 +12,6 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from bot.sandbox.slack import Slack
 from bot.sandbox.slack.workspace import Json, Refused
 
 ACTS = frozenset(("say", "edit", "delete", "react", "unreact", "stop", "press", "invite_bot"))
-_FILES = {"": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _TOGETHER_SECONDS = 0.04  # changes within so long are told at once
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -33,10 +31,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_SHOWN = (
-    *("ts", "thread_ts", "user", "username", "text", "blocks", "subtype", "edited", "reactions"),
-    *("reply_count", "streaming_state"),
-)
+_SHOWN = "ts thread_ts user username text blocks subtype edited reactions reply_count streaming_state channel"
 
 
 class Page:
@@ -69,54 +64,47 @@ class Page:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.query.get("token") or request.cookies.get(self._cookie, "")
-        if request.host not in self._hosts or not secrets.compare_digest(
-            given.encode(), self._token.encode()
-        ):
-            words = "Open the whole address that the sandbox printed: it holds the key to this page.\n"
-            return web.Response(status=403, text=words)
-        return await handler(request)
+        known = secrets.compare_digest(given.encode(), self._token.encode())
+        if known and request.host in self._hosts:
+            return await handler(request)
+        words = "Open the whole address that the sandbox printed: it holds the key to this page.\n"
+        return web.Response(status=403, text=words)
 
-    async def _file(self, request: web.Request) -> web.Response:
-        kind = request.match_info.get("kind", "")
-        text = Path(__file__).with_name(f"page{kind or '.html'}").read_text("utf-8")
-        response = web.Response(text=text, content_type=_FILES[kind])
-        if not kind:
-            response.set_cookie(self._cookie, self._token, httponly=True, samesite="Strict")
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        kind = request.match_info.get("kind", ".html")
+        response = web.FileResponse(Path(__file__).with_name(f"page{kind}"))
+        response.set_cookie(self._cookie, self._token, httponly=True, samesite="Strict")
         return response
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         told: dict[str, str] = {}
-        async with aclosing(self._slack.changes()) as changes:  # type: ignore[type-var]  # it is a generator
-            async for _ in changes:
-                items = {key: json.dumps(item) for key, item in self._items().items()}
-                news = {key: text for key, text in items.items() if told.get(key) != text}
-                gone = dict.fromkeys(told.keys() - items.keys())
-                if news or gone:
-                    await response.write(b"data: %s\n\n" % json.dumps(news | gone).encode())
-                told = items
-                await asyncio.sleep(_TOGETHER_SECONDS)
+        async for _ in self._slack.changes():
+            items = {key: json.dumps(item) for key, item in self._items().items()}
+            news: dict[str, str | None] = dict.fromkeys(told.keys() - items.keys())
+            news |= {key: text for key, text in items.items() if told.get(key) != text}
+            if news:
+                await response.write(b"data: %s\n\n" % json.dumps(news).encode())
+            told = items
+            await asyncio.sleep(_TOGETHER_SECONDS)
         return response
 
     def _items(self) -> dict[str, Any]:
         """Everything that the page shows, each item under a key of its own."""
         w = self._slack.workspace
-        people = [
-            {"id": p.id, "name": p.display, "guest": p.guest, "external": p.external, "bot": bool(p.bot_id)}
-            for p in w.people.values()
-        ]
-        items: dict[str, Any] = {"bobbin": self._facts(), "people": people}
+        people = [_only(vars(p), "id display guest external bot_id") for p in w.people.values()]
+        bobbin = {"connected": self._slack.connected, **self._facts()}
+        items: dict[str, Any] = {"bobbin": bobbin, "people": people}
         for place in w.channels.values():
-            facts = {"id": place.id, "name": place.name, "kind": place.kind, "members": place.members}
-            items[f"place {place.id}"] = facts
+            items[f"place {place.id}"] = _only(vars(place), "id name kind members")
             for ts, message in place.messages.items():
-                items[f"message {place.id} {ts}"] = _shown(message, channel=place.id)
+                items[f"message {place.id} {ts}"] = _only(message, _SHOWN) | {"channel": place.id}
         for person, notes in w.ephemerals.items():
             for note in notes:
-                items[f"message {person} {note['ts']}"] = _shown(note, channel=note["channel"], only=person)
+                items[f"message {person} {note['ts']}"] = _only(note, _SHOWN) | {"only": person}
         for (channel, ts), session in w.sessions.items():
-            items[f"session {channel} {ts}"] = {"status": session.status, "text": session.text}
+            items[f"session {channel} {ts}"] = _only(vars(session), "status text")
         return items
 
     async def _act(self, request: web.Request) -> web.Response:
@@ -135,8 +123,8 @@ class Page:
         return web.json_response(result)
 
 
-def _shown(message: Json, **more: str) -> Json:
-    return {name: message[name] for name in _SHOWN if name in message} | more
+def _only(facts: Json, names: str) -> Json:
+    return {name: facts[name] for name in names.split() if name in facts}
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

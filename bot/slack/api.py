@@ -99,6 +99,8 @@ ERRORS: Mapping[str, type[SlackError]] = {
 }
 """Slack's codes in Bobbin's words; any other is `SlackRefused`."""
 
+# What the SDK lets through; an AttributeError is its word for an answer that is no JSON object.
+_LOST = (TimeoutError, aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
 _SERVER_ERROR = 500
 _TOO_MANY = 429
 _RETRY_AFTER_SECONDS = 5.0  # where a 429 does not say
@@ -114,11 +116,12 @@ class SlackAPI:
     async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """Call one of `METHODS` once; the answer's fields."""
         self.pacer.called(method, arguments.get("channel", ""))
+        function = getattr(self._client, method.replace(".", "_"))
         try:
-            response = await getattr(self._client, method.replace(".", "_"))(**arguments)
+            response = await function(**arguments)
         except SlackApiError as error:
             raise self._renamed(method, error) from error
-        except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError, ValueError) as error:
+        except _LOST as error:
             raise SlackUnreachable(type(error).__name__, method) from error
         data = response.data
         if not isinstance(data, dict):

@@ -31,16 +31,25 @@ class History:
         self._api = api
         self._me = me
 
-    async def read(self, thread: ThreadKey) -> list[Line]:
-        """Return all that was said, oldest first; Bobbin's own answers as the assistant's."""
+    async def read(self, thread: ThreadKey, until: str) -> tuple[list[Line], list[Posted]]:
+        """Return what was said up to the ts `until`, and what people said after it, each oldest first.
+
+        Bobbin's own answers are the assistant's lines.
+        """
         lines: deque[Line] = deque(maxlen=_NEWEST)
+        since: list[Posted] = []
         try:
             async for message in self._messages(thread, oldest="0"):
-                if (line := self._line(thread, message)) is not None:
-                    lines.append(line)
+                said = self._said(thread, message)
+                if isinstance(said, Posted) and said.ts > until:
+                    since.append(said)
+                elif isinstance(said, Posted):
+                    lines.append(_line(said))
+                elif said is not None:
+                    lines.append(said)
         except (SlackGone, SlackNotAllowed) as error:
             _log.warning("a thread could not be read", channel=thread.channel, reason=str(error))
-        return list(lines)
+        return list(lines), since
 
     async def own(self, thread: ThreadKey, after: str) -> list[Mapping[str, Any]]:
         """Return Bobbin's own messages in the thread newer than `after`, oldest first, notices left out."""
@@ -82,7 +91,8 @@ class History:
     def _is_own(self, message: Mapping[str, Any]) -> bool:
         return message.get("user") == self._me.user or message.get("bot_id") == self._me.bot
 
-    def _line(self, thread: ThreadKey, message: Mapping[str, Any]) -> Line | None:
+    def _said(self, thread: ThreadKey, message: Mapping[str, Any]) -> Posted | Line | None:
+        """Return a person's message, or one of Bobbin's own answers."""
         if self._is_own(message):
             notice = (message.get("metadata") or {}).get("event_type") == NOTICE_EVENT
             text = str(message.get("text") or "")
@@ -90,17 +100,19 @@ class History:
         event = {"type": "message", **message, "channel": thread.channel}
         event.pop("hidden", None)
         try:
-            posted = read_event({"event": event, "event_id": "history"}, self._me)
+            posted = read_event({"event": event, "event_id": f"{thread.channel}/{message['ts']}"}, self._me)
         except Unreadable:
             return None
-        if not isinstance(posted, Posted):
-            return None
-        return Line(
-            "user",
-            posted.ts,
-            posted.author,
-            posted.text,
-            posted.files,
-            addressed=False,
-            external=bool(posted.external),
-        )
+        return posted if isinstance(posted, Posted) else None
+
+
+def _line(posted: Posted) -> Line:
+    return Line(
+        "user",
+        posted.ts,
+        posted.author,
+        posted.text,
+        posted.files,
+        addressed=False,
+        external=bool(posted.external),
+    )

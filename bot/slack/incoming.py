@@ -6,7 +6,7 @@ read defensively: a field that is missing or of the wrong type raises `Unreadabl
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bot.conversation import ThreadKey
@@ -19,7 +19,7 @@ _SPOKEN = (None, "file_share", "thread_broadcast", "bot_message", "me_message")
 """Subtypes by which somebody says something. All others are Slack's own remarks."""
 
 _COMMANDS: Mapping[str, Command] = {"mute": "mute", "wake": "wake", "unmute": "wake", "stop": "stop"}
-_TS = re.compile(r"\d{1,12}\.\d{1,9}")
+_TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,9}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -122,13 +122,13 @@ def _posted(
         return Ignored("a notice of Slack")
     if _text(event, "subtype", "") == "document_mention":
         return Ignored("a mention in a canvas")
-    ts, channel, text = _ts(event, "ts"), _text(event, "channel"), _storable(_text(event, "text", ""))
+    ts, channel, text = _ts(event, "ts"), _text(event, "channel"), _words(event, "text")
     direct = _text(event, "channel_type", "") == "im" or channel.startswith("D")
     command = _COMMANDS.get(without_mention(text, me.user).strip(" .!").lower())
     files = event.get("files") or []
     if not isinstance(files, list) or not (author or bot):
         raise Unreadable("a message without an author, or with files that are no list")
-    posted = Posted(
+    return Posted(
         event_id=event_id,
         thread=ThreadKey(me.team, channel, _valid(_text(event, "thread_ts", "") or ts)),
         ts=ts,
@@ -136,7 +136,7 @@ def _posted(
         author=author or bot,
         text=text,
         files=tuple(_file(file) for file in files),
-        bot=bool(bot),
+        bot=bot,
         external=_external(event, body, me),
         mentions_me=called or me.user in mentions(text),
         mentions_others=mentions_others(text, me.user),
@@ -144,16 +144,12 @@ def _posted(
         command=command,
         late=retry > 0,
     )
-    # An allowed bot may be named by its bot id in the settings, or by its user id.
-    return replace(posted, author=bot) if bot and not author else posted
 
 
 def _file(file: Any) -> File:
     if not isinstance(file, Mapping):
         raise Unreadable("a file that is no object")
-    return File(
-        _text(file, "id", "?"), _storable(_text(file, "name", "") or _text(file, "title", "") or "a file")
-    )
+    return File(_text(file, "id", "?"), _words(file, "name") or _words(file, "title") or "a file")
 
 
 def _reaction(event: Mapping[str, Any], event_id: str, me: Me) -> Muted | Ignored:
@@ -193,7 +189,7 @@ def _other_workspace(body: Mapping[str, Any], me: Me) -> bool:
     return isinstance(team, str) and bool(team) and team != me.team and not me.enterprise
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """No database takes a lone half of a surrogate pair, and PostgreSQL takes no NUL."""
     return _UNSTORABLE.sub("\ufffd", text)
 
@@ -202,6 +198,19 @@ _MISSING: Any = object()
 
 
 def _text(values: Mapping[str, Any], key: str, default: Any = _MISSING) -> str:
+    """Read an id or a name of Slack's."""
+    value = _string(values, key, default)
+    if _UNSTORABLE.search(value):
+        raise Unreadable(f"{key} is no text")
+    return value
+
+
+def _words(values: Mapping[str, Any], key: str) -> str:
+    """Read what a person wrote."""
+    return storable(_string(values, key, ""))
+
+
+def _string(values: Mapping[str, Any], key: str, default: Any) -> str:
     value = values.get(key, default)
     if value is None and default is not _MISSING:
         return str(default)

@@ -23,7 +23,7 @@ from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, 
 from bot.policy import Rules, decide
 from bot.ports import Ingested, Store
 from bot.slack.blocks import TRY_AGAIN
-from bot.slack.incoming import Me, Unreadable, read_event, shape
+from bot.slack.incoming import Me, Unreadable, read_event, shape, storable
 
 _log = structlog.get_logger(__name__)
 
@@ -99,9 +99,9 @@ class Listeners:
 
     async def quarantine(self, body: Any, reason: str) -> None:
         """Keep the shape of an event that could not be read; its words are not kept."""
-        event_id = body.get("event_id") if isinstance(body, Mapping) else None
-        _log.error("an event could not be read", event=str(event_id)[:64], reason=reason)
-        await self._store.quarantine(self._me.team, str(event_id)[:64], json.dumps(shape(body))[:4096])
+        event_id = storable(str(body.get("event_id") if isinstance(body, Mapping) else None))[:64]
+        _log.error("an event could not be read", id=event_id, reason=reason)
+        await self._store.quarantine(self._me.team, event_id, json.dumps(shape(body))[:4096])
 
     # Bolt gives arguments by their names.
     async def _event(self, body: Mapping[str, Any], request: Any) -> None:

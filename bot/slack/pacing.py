@@ -81,13 +81,12 @@ class Pacer:
 
     async def wait_for(self, method: str, channel: str = "") -> None:
         """Wait until this method may be called; a post takes its place in its channel's row."""
-        while (seconds := self._wait(method)) > 0:  # noqa: ASYNC110  the clock tells, no event does
-            await asyncio.sleep(seconds)
+        at = monotonic()
         if self._on and method == "chat.postMessage":
-            now = monotonic()
-            at = max(now, self._last_post.get(channel, 0) + _POST_SECONDS)
+            at = max(at, self._last_post.get(channel, 0) + _POST_SECONDS)
             self._last_post[channel] = at
-            await asyncio.sleep(at - now)
+        while (seconds := max(self._wait(method), at - monotonic())) > 0:  # noqa: ASYNC110  the clock tells
+            await asyncio.sleep(seconds)
 
     def jitter(self) -> float:
         """A factor that keeps many replies from calling again all at once."""

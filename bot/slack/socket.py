@@ -87,6 +87,8 @@ def unparsable(request: SocketModeRequest) -> str | None:
     if request.type != "events_api":
         return None
     event = payload.get("event")
+    if payload.get("type") != "event_callback":
+        return "no event_callback"
     if not isinstance(event, Mapping) or not isinstance(event.get("type"), str):
         return "an event without a type"
     for key in ("channel", "user", "subtype", "bot_id", "thread_ts", "ts"):
@@ -95,4 +97,7 @@ def unparsable(request: SocketModeRequest) -> str | None:
     for key in ("team_id", "event_id", "enterprise_id"):
         if not isinstance(payload.get(key), str | None):
             return f"{key} is {type(payload[key]).__name__}"
+    granted = payload.get("authorizations") or []
+    if not (isinstance(granted, list) and all(isinstance(each, Mapping) for each in granted)):
+        return "authorizations are no list of objects"
     return None

@@ -7,7 +7,7 @@ import structlog
 
 from bot.conversation import ThreadKey
 from bot.errors import SlackError, SlackGone, SlackNotAllowed
-from bot.events import Person
+from bot.events import Person, Posted
 from bot.policy import NOTES
 from bot.ports import Line, Store, Turn, Workspace
 from bot.slack.api import SlackAPI
@@ -78,9 +78,9 @@ class SlackWorkspace(Workspace):
         due = await self._store.note_due(turn.thread.team, turn.asker, "dm_hint", once_ever=True)
         return "Reply in this thread to go on." if due else ""
 
-    async def read_thread(self, thread: ThreadKey) -> list[Line]:
+    async def read_thread(self, thread: ThreadKey, until: str) -> tuple[list[Line], list[Posted]]:
         """See `Workspace`."""
-        return await self._history.read(thread)
+        return await self._history.read(thread, until)
 
     async def tell(self, thread: ThreadKey, user: str, reason: str) -> None:
         """See `Workspace`. A note that cannot be given is only logged."""

@@ -201,8 +201,8 @@ async def test_a_stream_that_expires_in_mid_answer_is_shown_whole_and_once(
 
 def long_answer() -> tuple[str, list[str]]:
     """30,000 characters of prose, a long table and long code; and its marks, each in it once."""
-    prose = [f"Paragraph p{n:03} " + "of the loom that goes on and on. " * 8 for n in range(40)]
-    rows = [f"| row r{n:03} | {'tea ' * 12}|" for n in range(150)]
+    prose = [f"Paragraph p{n:03} " + "of the loom that goes on and on. " * 9 for n in range(40)]
+    rows = [f"| row r{n:03} | {'tea ' * 13}|" for n in range(150)]
     code = [f"call_c{n:03}()  # {'stitch ' * 8}" for n in range(110)]
     text = "\n\n".join(
         [
@@ -325,5 +325,4 @@ async def test_stop_before_the_first_word_leaves_nothing_behind(
     bedrock.release()
     assert written(slack) == []
     await slack.say(ann, channel, "And 3 more added to that?", thread=thread)
-    assert (await whole(bobbin, channel, thread))[0].startswith("5")
-    assert "What's 1+1?" in str(bedrock.requests[-1].body["messages"])
+    assert (await whole(bobbin, channel, thread))[0].startswith("2, then 5")

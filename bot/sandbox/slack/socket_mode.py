@@ -148,7 +148,9 @@ class SocketMode:
         if not self._sockets:
             return None
         envelope_id = str(uuid.uuid4())
-        name = str((payload.get("event") or payload).get("type") or payload.get("command"))
+        event = payload.get("event")
+        named = event if isinstance(event, dict) and event else payload
+        name = str(named.get("type") or payload.get("command"))
         acked: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._acks[envelope_id] = (name, acked)
         frame: Json = {"type": kind, "envelope_id": envelope_id, "payload": payload}

@@ -1,0 +1,113 @@
+"""A place of its own for each test of what is answered: two people, a channel, one running Bobbin."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bot.sandbox.bedrock import Asked, Bedrock
+from bot.sandbox.slack import Slack
+from tests.e2e.conftest import Bobbin
+
+_WORDS = re.compile(r'<message from="(?P<who>[^"]*)"[^>]*>(?P<words>.*?)</message>', re.DOTALL)
+_WITNESS = "say exactly: heard"
+
+
+@asynccontextmanager
+async def running(folder: Path, **settings: str) -> AsyncIterator[Bobbin]:
+    """A Bobbin between servers of its own."""
+    slack = Slack(redelivery=(0, 0.3, 0.6))
+    await slack.start()
+    try:
+        async with Bedrock() as bedrock:
+            bobbin = Bobbin(slack, bedrock, folder, **settings)
+            try:
+                yield await bobbin.start()
+            finally:
+                await bobbin.close()
+    finally:
+        await slack.close()
+
+
+class Scene:
+    """Ann and Ben in a channel with Bobbin; `requests` are the model calls since they came there."""
+
+    def __init__(self, bobbin: Bobbin, *, private: bool = False, **channel: Any) -> None:
+        self.bobbin, self.slack, self.bedrock, self.me = bobbin, bobbin.slack, bobbin.bedrock, bobbin.me
+        self.ann, self.ben = self.slack.add_person("Ann Lee"), self.slack.add_person("Ben Roe")
+        self.channel = self.slack.add_channel(
+            "general", private=private, members=(self.ann, self.ben), **channel
+        )
+        self._before = len(self.bedrock.requests)
+
+    @property
+    def requests(self) -> list[Asked]:
+        """Without those of `heard`."""
+        since = self.bedrock.requests[self._before :]
+        return [asked for asked in since if _WITNESS not in str(asked.body["messages"])]
+
+    async def say(self, text: str, *, by: str = "", thread: str | None = None, **more: Any) -> str:
+        """Say it, as Ann unless told otherwise."""
+        return await self.slack.say(by or self.ann, self.channel, text, thread=thread, **more)
+
+    async def mention(self, text: str, *, by: str = "", thread: str | None = None, **more: Any) -> str:
+        """Say it to Bobbin."""
+        return await self.say(f"{self.me} {text}", by=by, thread=thread, **more)
+
+    async def joined(self, text: str = "Hello") -> str:
+        """A thread of Ann's with one answer in it."""
+        thread = await self.mention(text)
+        await self.answered(thread)
+        return thread
+
+    async def answered(self, thread: str, count: int = 1) -> list[str]:
+        """Wait for so many answers."""
+        return await self.bobbin.answered(self.channel, thread, count)
+
+    def answers(self, thread: str) -> list[dict[str, Any]]:
+        """Bobbin's messages in a thread."""
+        return self.bobbin.answers(self.channel, thread)
+
+    async def acked(self) -> None:
+        """Wait until Bobbin has acknowledged everything that happened so far."""
+        await asyncio.sleep(0)  # a delivery begins in the next round of the loop
+
+        def envelopes(kind: str) -> set[str]:
+            return {str(entry.data.get("envelope_id")) for entry in self.slack.log if entry.kind == kind}
+
+        await self.slack.wait_for(lambda: envelopes("delivery") <= envelopes("ack"))
+
+    async def heard(self, witness: str = "") -> None:
+        """Wait until what happened so far has had its effect: a question that comes later is answered."""
+        await self.acked()
+        dm = self.slack.dm(witness or self.slack.add_person("Witness"))
+        thread = await self.slack.say(witness or self.slack.workspace.channels[dm].members[0], dm, _WITNESS)
+        await self.bobbin.answered(dm, thread)
+        await self.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
+
+    def outcome(self) -> str:
+        """How the newest turn of this channel ended, as Bobbin's log tells."""
+        ended = [line for line in self.bobbin.log if line["event"] == "turn ended"]
+        return str([line for line in ended if line["channel"] == self.channel][-1]["state"])
+
+
+def read(asked: Asked) -> list[tuple[str, str]]:
+    """What the model was sent, message by message: who, and their words; an own answer is by ''."""
+    said: list[tuple[str, str]] = []
+    for message in asked.body["messages"]:
+        for text in (block["text"] for block in message["content"] if "text" in block):
+            framed = _WORDS.search(text)
+            said.append((framed["who"], framed["words"]) if framed else ("", text))
+    return said
+
+
+def words(asked: Asked) -> list[str]:
+    """The words alone of what people said."""
+    return [said for who, said in read(asked) if who]
+
+
+def system(asked: Asked) -> str:
+    """The system prompt that was sent."""
+    return "\n".join(block.get("text", "") for block in asked.body.get("system") or [])

@@ -1,0 +1,427 @@
+"""What is answered, row by row, through the running process; edits and deletions are in test_policy_edits.py,
+who may ask in test_policy_admission.py."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from bot.sandbox.scripted import Messages, Scripted
+from tests.e2e.conftest import Bobbin
+from tests.e2e.scene import Scene, read, running, system, words
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bobbin]:
+    async with running(tmp_path_factory.mktemp("rows"), SLACK_PACING="off") as bobbin:
+        yield bobbin
+
+
+@pytest.fixture
+def scene(shared: Bobbin) -> Scene:
+    return Scene(shared)
+
+
+# ---------------------------------------------------------------- what is answered
+
+
+@pytest.mark.parametrize("private", [False, True], ids=["channel", "private channel"])
+async def test_a_mention_is_answered_in_its_thread(shared: Bobbin, *, private: bool) -> None:
+    scene = Scene(shared, private=private)
+    thread = await scene.mention("say exactly: here I am")
+    assert await scene.answered(thread) == ["here I am"]
+    assert {answer["thread_ts"] for answer in scene.answers(thread)} == {thread}
+
+
+async def test_a_mention_in_a_group_dm_is_answered_and_other_talk_there_is_not(scene: Scene) -> None:
+    scene.channel = scene.slack.add_group_dm([scene.ann, scene.ben])
+    await scene.say("just between us")
+    thread = await scene.mention("say exactly: here I am")
+    assert await scene.answered(thread) == ["here I am"]
+    assert len(scene.requests) == 1
+
+
+async def test_each_top_level_message_of_a_dm_starts_a_thread_in_which_it_is_answered(scene: Scene) -> None:
+    scene.channel = scene.slack.dm(scene.ann)
+    first = await scene.say("What's 1+1?")
+    assert (await scene.answered(first))[0].startswith("2")
+    other = await scene.say("And 3 more added to that?")
+    assert (await scene.answered(other))[0].startswith("More than what?")
+    await scene.say("And 3 more added to that?", thread=first)
+    assert (await scene.answered(first, 2))[1].startswith("5")
+    assert not [message for message in scene.slack.messages(scene.channel) if "thread_ts" not in message]
+
+
+async def test_a_reply_in_a_joined_thread_is_answered_without_a_mention(scene: Scene) -> None:
+    thread = await scene.joined()
+    await scene.say("say exactly: to Ann", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "to Ann"
+    await scene.say("say exactly: to Ben", by=scene.ben, thread=thread)
+    assert (await scene.answered(thread, 3))[2] == "to Ben"
+
+
+async def test_a_mention_without_a_word_is_answered(scene: Scene) -> None:
+    thread = await scene.say(scene.me)
+    assert (await scene.answered(thread))[0].startswith("I have read 1 message")
+    thread = await scene.say("Where is the printer?", by=scene.ben)
+    await scene.say(scene.me, thread=thread)
+    await scene.answered(thread)
+    assert words(scene.requests[1])[0] == "Where is the printer?"
+
+
+async def test_a_thread_broadcast_is_a_reply(scene: Scene) -> None:
+    thread = await scene.joined()
+    await scene.say("say exactly: seen by all", thread=thread, broadcast=True)
+    assert (await scene.answered(thread, 2))[1] == "seen by all"
+
+
+async def test_a_file_is_named_in_the_answers_note_and_to_the_model(scene: Scene) -> None:
+    thread = await scene.mention("what is in it?", files=[("plan.pdf", b"%PDF-1.4")])
+    await scene.answered(thread)
+    assert "plan.pdf" in words(scene.requests[0])[0]
+    assert "have not read plan.pdf" in str(scene.answers(thread)[0]["blocks"])
+    await scene.say("", thread=thread, files=[("more.txt", b"hello")])
+    await scene.answered(thread, 2)
+    assert "more.txt" in words(scene.requests[1])[-1]
+    assert "plan.pdf" not in str(scene.answers(thread)[1]["blocks"])
+
+
+# ---------------------------------------------------------------- silence
+
+
+async def test_words_between_people_may_be_left_unanswered_and_the_next_turn_reads_them(scene: Scene) -> None:
+    thread = await scene.joined()
+    shows = len(scene.slack.status(scene.channel, thread).history)
+    await scene.say("Ann, say exactly: [[silent]]", by=scene.ben, thread=thread)
+    await scene.bedrock.wait_for(lambda _: len(scene.requests) == 2)
+    await scene.heard()
+    assert "[[silent]]" in system(scene.requests[1])
+    assert len(scene.answers(thread)) == 1
+    assert len(scene.slack.status(scene.channel, thread).history) == shows
+    assert scene.outcome() == "silent"
+    await scene.mention("who said what?", thread=thread)
+    assert "[[silent]]" not in (await scene.answered(thread, 2))[1].splitlines()[0]
+    assert ("Ben Roe", "Ann, say exactly: [[silent]]") in read(scene.requests[2])
+    assert "[[silent]]" not in [said for who, said in read(scene.requests[2]) if not who]
+
+
+class Stubborn(Scripted):
+    """Keeps silent the first time that it is asked "hush", or every time at "hush for ever"."""
+
+    def answer(self, messages: Messages, system: str) -> str:
+        newest = str(messages[-1])
+        firm = "answer it in words" in system
+        silent = "hush for ever" in newest or ("hush" in newest and not firm)
+        return "[[silent]]" if silent else super().answer(messages, system)
+
+
+async def _called(scene: Scene, how: str, text: str) -> str:
+    """Say it where silence is no answer; the thread."""
+    if how == "dm":
+        scene.channel = scene.slack.dm(scene.ann)
+        return await scene.say(text)
+    if how == "mention":
+        thread = await scene.say("Lunch?", by=scene.ben)
+        await scene.mention(text, thread=thread)
+        return thread
+    thread = await scene.joined()
+    await scene.say(text, thread=thread)
+    return thread
+
+
+@pytest.mark.parametrize("how", ["mention", "dm", "only person"])
+async def test_silence_to_whom_it_was_called_by_is_asked_again(
+    scene: Scene, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.bedrock, "model", Stubborn())
+    thread = await _called(scene, how, "hush, what's 2+2?")
+    count = 1 + (how == "only person")
+    assert (await scene.answered(thread, count))[-1].startswith("4")
+    assert "[[silent]]" not in system(scene.requests[-1])
+    assert len(scene.requests) == count + 1
+
+
+@pytest.mark.parametrize("how", ["mention", "dm", "only person"])
+async def test_silent_twice_is_an_error_and_the_words_are_not_lost(
+    scene: Scene, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.bedrock, "model", Stubborn())
+    thread = await _called(scene, how, "hush for ever")
+    count = 1 + (how == "only person")
+    await scene.answered(thread, count)
+    assert "Try again" in str(scene.answers(thread)[-1]["blocks"])
+    await scene.heard()
+    assert scene.outcome() == "failed"
+    monkeypatch.undo()
+    await scene.mention("say exactly: back again", thread=thread)
+    assert (await scene.answered(thread, count + 1))[-1] == "back again"
+    assert "hush for ever" in words(scene.requests[-1])
+
+
+# ---------------------------------------------------------------- history only
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Thanks!", "ok", "👍", ":tada:", "thank you so much :pray:", "Danke", "<@{ben}> what do you think?",
+     "<@{ci}> deploy", "<!subteam^S0TEAM> please look"],
+    ids=["thanks", "ok", "emoji", "its name", "thanks and emoji", "danke", "a person", "a bot", "a group"],
+)  # fmt: skip
+async def test_pleasantries_and_words_to_others_are_history(scene: Scene, text: str) -> None:
+    ci = scene.slack.add_person("ci", bot=True)
+    thread = await scene.joined()
+    await scene.say(text.format(ben=scene.ben, ci=ci), thread=thread)
+    await scene.heard()
+    assert len(scene.answers(thread)) == len(scene.requests) == 1
+    await scene.say("And now?", thread=thread)
+    await scene.answered(thread, 2)
+    assert len(words(scene.requests[1])) == 3
+    assert words(scene.requests[1])[2] == "And now?"
+
+
+async def test_a_reply_to_another_person_and_bobbin_is_answered(scene: Scene) -> None:
+    thread = await scene.joined()
+    await scene.mention(f"and <@{scene.ben}>: say exactly: both", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "both"
+    assert words(scene.requests[1])[1] == "and @Ben Roe: say exactly: both"
+
+
+# ---------------------------------------------------------------- joining late
+
+
+async def test_a_mention_in_the_middle_of_a_thread_reads_what_was_said_before(scene: Scene) -> None:
+    thread = await scene.say("The printer is on fire.", by=scene.ben)
+    await scene.say("Which one?", thread=thread)
+    await scene.say("build 7 is red", thread=thread, as_bot="ci")
+    await scene.mention("how many messages?", thread=thread)
+    await scene.answered(thread)
+    said = read(scene.requests[0])
+    assert [text for _, text in said] == [
+        "The printer is on fire.",
+        "Which one?",
+        "build 7 is red",
+        "how many messages?",
+    ]
+    assert [who for who, _ in said][:2] == ["Ben Roe", "Ann Lee"]
+    assert len(scene.requests) == 1
+
+
+@pytest.mark.parametrize("count", [450, 5010], ids=["all pages", "the newest of very many"])
+async def test_a_long_thread_is_read_from_all_its_pages(
+    shared: Bobbin, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared.bedrock, "window", 10**9)
+    scene = Scene(shared, bot_member=False)
+    thread = await scene.say("message 0")
+    for number in range(1, count):
+        await scene.say(f"message {number}", thread=thread)
+    await scene.slack.invite_bot(scene.ann, scene.channel)
+    await scene.mention("say exactly: done", thread=thread)
+    await scene.answered(thread)
+    *before, newest = words(scene.requests[0])
+    assert newest == "say exactly: done"
+    kept = min(count, 4999)  # 5,000 in all with the mention
+    assert before[-1] == f"message {count - 1}"
+    assert before == [f"message {number}" for number in range(count - kept, count)]
+
+
+# ---------------------------------------------------------------- a thread at rest
+
+
+async def _long_ago(scene: Scene, text: str) -> str:
+    """A thread with one answer, begun eight days ago."""
+    ts = f"{int(scene.slack.workspace.new_ts().split('.')[0]) - 8 * 24 * 3600}.000100"
+    place = scene.slack.workspace.channels[scene.channel]
+    place.messages[ts] = {"type": "message", "user": scene.ann, "text": text, "ts": ts}
+    facts = {"channel": scene.channel, "channel_type": place.kind, "event_ts": ts}
+    scene.slack.deliver_raw(place.messages[ts] | facts)
+    await scene.answered(ts)
+    return ts
+
+
+async def test_a_thread_silent_for_a_week_is_answered_only_by_mention(scene: Scene) -> None:
+    thread = await _long_ago(scene, f"{scene.me} hello")
+    await scene.say("Is anybody there?", thread=thread)
+    await scene.heard()
+    assert len(scene.answers(thread)) == 1
+    await scene.mention("and now?", thread=thread)
+    await scene.answered(thread, 2)
+    assert words(scene.requests[1]) == ["hello", "Is anybody there?", "and now?"]
+    await scene.say("say exactly: awake again", thread=thread)
+    assert (await scene.answered(thread, 3))[2] == "awake again"
+
+
+async def test_a_dm_is_answered_however_long_it_was_silent(scene: Scene) -> None:
+    scene.channel = scene.slack.dm(scene.ann)
+    thread = await _long_ago(scene, "Hello")
+    await scene.say("say exactly: of course", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "of course"
+
+
+async def _muted_by_word(scene: Scene, thread: str, *, off: bool) -> None:
+    await scene.say("Wake!" if off else "mute", by=scene.ben, thread=thread)
+
+
+async def _muted_by_mention(scene: Scene, thread: str, *, off: bool) -> None:
+    await scene.mention("wake" if off else "mute", by=scene.ben, thread=thread)
+
+
+async def _muted_by_reaction(scene: Scene, thread: str, *, off: bool) -> None:
+    act = scene.slack.unreact if off else scene.slack.react
+    await act(scene.ben, scene.channel, thread, "no_bell")
+
+
+@pytest.mark.parametrize("mute", [_muted_by_word, _muted_by_mention, _muted_by_reaction])
+async def test_a_muted_thread_is_answered_only_by_mention_until_it_is_woken(scene: Scene, mute: Any) -> None:
+    thread = await scene.joined()
+    await mute(scene, thread, off=False)
+    await scene.acked()
+    await scene.say("are you there?", thread=thread)
+    await scene.heard()
+    assert len(scene.answers(thread)) == 1
+    await scene.mention("say exactly: yes", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "yes"
+    assert "are you there?" in words(scene.requests[1])
+    await scene.say("still muted?", thread=thread)
+    await scene.heard()
+    assert len(scene.answers(thread)) == 2
+    await mute(scene, thread, off=True)
+    await scene.acked()
+    await scene.say("say exactly: listening", thread=thread)
+    assert (await scene.answered(thread, 3))[2] == "listening"
+    assert not {"mute", "Wake!", "wake"} & set(words(scene.requests[-1]))
+    told = [note["text"] for note in scene.slack.ephemerals(scene.ben)]
+    assert [text.split()[0] for text in told] == ([] if mute is _muted_by_reaction else ["Muted:", "I"])
+
+
+async def test_a_muted_dm_thread_is_left_alone_and_a_new_one_is_not(scene: Scene) -> None:
+    scene.channel = scene.slack.dm(scene.ann)
+    thread = await scene.say("Hello")
+    await scene.answered(thread)
+    await scene.say("mute", thread=thread)
+    await scene.acked()
+    await scene.say("note to myself", thread=thread)
+    await scene.heard()
+    assert len(scene.answers(thread)) == 1
+    await scene.answered(await scene.say("say exactly: a new thread"))
+    await scene.mention("say exactly: called", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "called"
+
+
+async def test_the_bell_on_another_message_mutes_nothing(scene: Scene) -> None:
+    thread = await scene.joined()
+    await scene.slack.react(scene.ben, scene.channel, str(scene.answers(thread)[0]["ts"]), "no_bell")
+    await scene.slack.react(scene.ben, scene.channel, thread, "bell")
+    await scene.acked()
+    await scene.say("say exactly: listening", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "listening"
+
+
+async def test_a_word_is_a_command_only_as_the_whole_message(scene: Scene) -> None:
+    thread = await scene.joined()
+    await scene.say("say exactly: mute what?", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "mute what?"
+    await scene.say("say exactly: not muted", thread=thread)
+    assert (await scene.answered(thread, 3))[2] == "not muted"
+
+
+# ---------------------------------------------------------------- none of its business
+
+
+async def test_other_talk_joins_bots_and_unfurls_are_acknowledged_and_ignored(scene: Scene) -> None:
+    ci = scene.slack.add_person("ci", bot=True)
+    root = await scene.say("Who is for lunch?")
+    await scene.say("Me", by=scene.ben, thread=root)
+    await scene.mention("build 7 is red", as_bot="ci")
+    await scene.mention("build 8 is red", by=ci)
+    await scene.slack.join(scene.slack.add_person("Cem"), scene.channel)
+    await scene.slack.unfurl(scene.channel, root)
+    await scene.slack.react(scene.ben, scene.channel, root, "tada")
+    await scene.heard()
+    assert not scene.requests
+    assert not [
+        message
+        for message in scene.slack.messages(scene.channel)
+        if message.get("user") == scene.bobbin.slack.bot_user_id
+    ]
+    assert not [entry for entry in scene.slack.log if entry.kind == "undelivered"]
+    kept = f"SELECT count(*) FROM message WHERE channel_id = '{scene.channel}'"
+    assert await scene.bobbin.rows(kept) == [(0,)]
+
+
+async def test_in_a_joined_thread_bots_are_history_and_unfurls_and_joins_nothing(scene: Scene) -> None:
+    ci = scene.slack.add_person("ci", bot=True)
+    thread = await scene.joined()
+    await scene.say("build 7 is red", as_bot="ci", thread=thread)
+    await scene.mention("build 8 is red", by=ci, thread=thread)
+    await scene.slack.unfurl(scene.channel, thread)
+    await scene.heard()
+    assert len(scene.answers(thread)) == len(scene.requests) == 1
+    await scene.say("which builds?", thread=thread)
+    await scene.answered(thread, 2)
+    assert words(scene.requests[1]) == ["Hello", "build 7 is red", "build 8 is red", "which builds?"]
+
+
+# ---------------------------------------------------------------- stop by word
+
+
+async def test_anyone_in_the_thread_stops_an_answer_by_the_word(scene: Scene) -> None:
+    thread = await scene.mention("wait 60")
+    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
+    await scene.say("stop", by=scene.ben, thread=thread)
+    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
+    await scene.say("say exactly: going on", thread=thread)
+    assert (await scene.answered(thread))[-1] == "going on"
+    assert words(scene.requests[1]) == ["wait 60", "say exactly: going on"]
+
+
+async def test_stop_with_nothing_to_stop_is_no_question(scene: Scene) -> None:
+    thread = await scene.joined()
+    await scene.mention("stop", thread=thread)
+    await scene.heard()
+    assert len(scene.requests) == 1
+    await scene.say("say exactly: next", thread=thread)
+    assert (await scene.answered(thread, 2))[1] == "next"
+    assert words(scene.requests[1]) == ["Hello", "say exactly: next"]
+
+
+# ---------------------------------------------------------------- the welcome
+
+
+async def test_a_channel_is_welcomed_once_when_bobbin_is_invited(shared: Bobbin) -> None:
+    scene = Scene(shared, bot_member=False)
+    await scene.slack.invite_bot(scene.ann, scene.channel)
+    await scene.acked()
+    (event_id,) = {
+        entry.data["event_id"]
+        for entry in scene.slack.log
+        if entry.kind == "delivery" and entry.data["payload"]["event"].get("channel") == scene.channel
+        and entry.name == "member_joined_channel"
+    }  # fmt: skip
+    scene.slack.deliver_again(event_id)
+    await scene.slack.invite_bot(scene.ann, scene.slack.add_channel("other", bot_member=False))
+    await scene.heard()
+
+    def own() -> list[str]:
+        return [
+            message["text"]
+            for message in scene.slack.messages(scene.channel)
+            if message.get("bot_id") == scene.slack.bot_id and "subtype" not in message
+        ]
+
+    (welcome,) = await scene.slack.wait_for(own)
+    for said in ("only threads I was called into", "What I keep", "mute", "erases"):
+        assert said in welcome
+    await scene.slack.join(scene.slack.add_person("Cem"), scene.channel)
+    await scene.heard()
+    assert own() == [welcome]
+
+
+async def test_the_mention_that_got_bobbin_invited_is_answered(shared: Bobbin) -> None:
+    scene = Scene(shared, bot_member=False)
+    thread = await scene.mention("say exactly: at your service")
+    await scene.slack.invite_bot(scene.ann, scene.channel)
+    assert await scene.answered(thread) == ["at your service"]

@@ -1,0 +1,237 @@
+"""The reply when the model's stream breaks, and when Slack fails, loses answers or refuses."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bot.sandbox.bedrock import Bedrock
+from bot.sandbox.slack import Slack
+from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.test_reply import FOOTER, ask, below, half_shown, whole, words_of, written
+
+Make = Callable[..., Bobbin]
+
+
+def whole_answer(bedrock: Bedrock) -> list[str]:
+    return words_of([bedrock.requests[-1].answer])
+
+
+async def closed(bobbin: Bobbin, why: str = "turn ended") -> dict[str, Any]:
+    """Wait for this line of the log, which may come after the last change in Slack."""
+    async with asyncio.timeout(20):
+        while True:
+            for line in bobbin.log:
+                if line.get("event") == why:
+                    return line
+            await asyncio.sleep(0.05)
+
+
+# ---------------------------------------------------------------- the model's stream breaks
+
+
+@pytest.mark.parametrize(
+    "fault", ["reset", "cut", "stall", "bad_crc", "internal", "throttled", "model_stream_error", "strange"]
+)
+async def test_a_stream_that_breaks_after_visible_text_is_written_anew_in_the_same_message(
+    make: Make, slack: Slack, bedrock: Bedrock, fault: str
+) -> None:
+    bobbin = await make(SLACK_PACING="off", BEDROCK_IDLE_SECONDS="0.5").start()
+    bedrock.pace = 0.02
+    bedrock.faults.add(fault, after_events=50, seconds=5)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    await half_shown(bobbin, slack, channel, thread)
+    first = bobbin.answers(channel, thread)[0]["ts"]
+    (answer,) = await whole(bobbin, channel, thread)
+    assert bobbin.answers(channel, thread)[0]["ts"] == first
+    assert words_of([answer]) == whole_answer(bedrock)
+    assert len(bedrock.requests) == 2
+    assert below(bobbin.answers(channel, thread)[0]) == [FOOTER]
+    assert slack.status(channel, thread).status == "active"
+
+
+async def test_a_stream_that_breaks_again_and_again_ends_in_one_message_with_an_error(
+    make: Make, slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    bedrock.pace = 0.01
+    bedrock.faults.add("cut", after_events=50, times=3)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    await whole(bobbin, channel, thread)
+    await slack.wait_for(lambda: "Error T" in str(below(bobbin.answers(channel, thread)[0])))
+    assert len(bobbin.answers(channel, thread)) == 1
+    assert len(bedrock.requests) == 3
+    assert slack.status(channel, thread).status == "active"
+    (button,) = [
+        block for block in bobbin.answers(channel, thread)[0]["blocks"] if block["type"] == "actions"
+    ]
+    await slack.press(
+        slack.message(channel, thread)["user"],
+        channel,
+        bobbin.answers(channel, thread)[0]["ts"],
+        button["elements"][0]["action_id"],
+    )
+    await slack.wait_for(lambda: below(bobbin.answers(channel, thread)[0]) == [FOOTER])
+    (answer,) = await whole(bobbin, channel, thread)
+    assert words_of([answer]) == whole_answer(bedrock)
+
+
+# ---------------------------------------------------------------- Slack fails
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "http", "status": 500},
+        {"kind": "http", "status": 503},
+        {"kind": "html"},
+        {"kind": "reset_before"},
+        {"kind": "reset_after"},
+        {"kind": "hang", "seconds": 0.5},
+        {"kind": "ratelimited", "retry_after": 1},
+        {"kind": "internal_error"},
+        {"kind": "message_not_in_streaming_state"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
+async def test_a_failing_call_of_a_stream_never_makes_a_second_message_nor_loses_a_word(
+    make: Make, slack: Slack, bedrock: Bedrock, method: str, fault: dict[str, Any]
+) -> None:
+    if method == "chat.startStream" and fault["kind"] == "message_not_in_streaming_state":
+        pytest.skip("only of a stream that was started")
+    bobbin = await make(SLACK_PACING="off").start()
+    bedrock.pace = 0.01
+    slack.faults.add(method, times=2 if method == "chat.appendStream" else 1, **fault)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    (answer,) = await whole(bobbin, channel, thread)
+    assert words_of([answer]) == whole_answer(bedrock)
+    assert len(bedrock.requests) == 1
+    await closed(bobbin)
+    assert len(bobbin.answers(channel, thread)) == 1
+    assert below(bobbin.answers(channel, thread)[0]) == [FOOTER]
+    assert slack.status(channel, thread).status == "active"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "http", "status": 500},
+        {"kind": "html"},
+        {"kind": "reset_before"},
+        {"kind": "reset_after"},
+        {"kind": "hang", "seconds": 0.5},
+        {"kind": "late", "seconds": 0.2},
+        {"kind": "ratelimited", "retry_after": 1},
+        {"kind": "internal_error"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
+async def test_a_failing_post_or_update_never_makes_a_second_message(
+    make: Make, slack: Slack, bedrock: Bedrock, method: str, fault: dict[str, Any]
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    bedrock.pace = 0.01
+    slack.faults.add("chat.startStream", "unknown_method", times=None)
+    slack.faults.add(method, **fault)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    (answer,) = await whole(bobbin, channel, thread)
+    assert words_of([answer]) == whole_answer(bedrock)
+    await closed(bobbin)
+    assert len(bobbin.answers(channel, thread)) == 1
+    assert len(bedrock.requests) == 1
+    assert slack.status(channel, thread).status == "active"
+
+
+async def test_a_start_that_arrives_late_is_found_and_not_made_twice(
+    make: Make, slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    slack.faults.add("chat.startStream", "late", seconds=0.2)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    (answer,) = await whole(bobbin, channel, thread)
+    assert words_of([answer]) == whole_answer(bedrock)
+    assert len(slack.calls("chat.startStream")) == 1
+
+
+# ---------------------------------------------------------------- people and admins
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_reply_that_a_person_deletes_in_mid_answer_is_not_posted_again(
+    make: Make, slack: Slack, bedrock: Bedrock, streams: bool
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    bedrock.pace = 0.03
+    if not streams:
+        slack.faults.add("chat.startStream", "unknown_method", times=None)
+    admin = slack.add_person("Root", admin=True)
+    channel, thread = await ask(bobbin, slack, "600 words please")
+    await half_shown(bobbin, slack, channel, thread)
+    await slack.delete(admin, channel, bobbin.answers(channel, thread)[0]["ts"])
+    end = await closed(bobbin)
+    assert end["state"] == "answered"
+    assert bobbin.answers(channel, thread) == []
+    assert len(bedrock.requests) == 1
+    assert slack.status(channel, thread).status == "active"
+    bedrock.pace = 0
+    await slack.say(slack.message(channel, thread)["user"], channel, "What's 1+1?", thread=thread)
+    (answer,) = await whole(bobbin, channel, thread)
+    assert answer.startswith("2")
+
+
+async def test_a_channel_that_is_archived_in_mid_answer_ends_the_turn(
+    make: Make, slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    bedrock.pace = 0.03
+    channel, thread = await ask(bobbin, slack, "600 words please")
+    await half_shown(bobbin, slack, channel, thread)
+    await slack.archive(channel)
+    end = await closed(bobbin)
+    assert end["state"] == "failed"
+    assert len(bobbin.answers(channel, thread)) == 1
+    assert len(bedrock.requests) == 1
+    assert slack.status(channel, thread).status == "active"
+
+
+@pytest.mark.parametrize("times", [2, None])
+async def test_an_answer_that_slack_refuses_becomes_an_error_and_is_not_tried_for_ever(
+    make: Make, slack: Slack, bedrock: Bedrock, times: int | None
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    slack.faults.add("chat.startStream", "unknown_method", times=None)
+    slack.faults.add("chat.postMessage", "msg_blocks_too_long", times=times)
+    channel, thread = await ask(bobbin, slack, "What's 1+1?")
+    end = await closed(bobbin)
+    assert end["state"] == "failed"
+    assert slack.status(channel, thread).status == "active"
+    errors = [shown(message) for message in bobbin.answers(channel, thread)]
+    assert errors == ([] if times is None else ["Slack did not let me show the answer. Press *Try again*."])
+    assert len(written(slack)) <= 4
+
+
+@pytest.mark.parametrize(
+    "method", ["chat.appendStream", "chat.stopStream", "chat.update", "chat.startStream"]
+)
+async def test_a_slack_that_fails_for_long_is_not_called_in_a_hot_loop(
+    make: Make, slack: Slack, bedrock: Bedrock, method: str
+) -> None:
+    bobbin = await make().start()
+    bedrock.pace = 0.05
+    for each in {method, "chat.update"} - ({"chat.update"} if method == "chat.startStream" else set()):
+        slack.faults.add(each, "http", status=500, times=None)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    await slack.wait_for(lambda: slack.calls(method))
+    began = time.time()
+    async with asyncio.timeout(10):
+        while time.time() < began + 5:
+            await asyncio.sleep(0.1)  # the measure is calls a second
+    stuck = [call for call in slack.calls() if call.at > began]
+    assert len(stuck) < 25
+    slack.faults.clear()
+    (answer,) = await whole(bobbin, channel, thread)
+    assert words_of([answer]) == whole_answer(bedrock)

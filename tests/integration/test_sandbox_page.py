@@ -1,0 +1,162 @@
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "bot", "sandbox")
+
+
+async def start(port: int = 0) -> asyncio.subprocess.Process:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SANDBOX_")}  # noqa: TID251 handed on
+    return await asyncio.create_subprocess_exec(
+        *COMMAND,
+        cwd=ROOT,
+        env=inherited | {"SANDBOX_PORT": str(port)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+class Sandbox:
+    """The command as a person runs it, and the page as a browser uses it."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, address: URL, http: aiohttp.ClientSession
+    ) -> None:
+        self.process, self.address, self.http = process, address, http
+        self.base = address.with_query(None)
+
+    async def act(self, name: str, **arguments: Any) -> Any:
+        async with self.http.post(self.base / "acts" / name, json=arguments) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def shows(self, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """Return what the page was told once it holds; a test's own time limit ends the wait."""
+        items: dict[str, Any] = {}
+        async with self.http.get(self.base / "events") as events:
+            async for line in events.content:
+                if line.startswith(b"data: "):
+                    for key, text in json.loads(line[6:]).items():
+                        items[key] = text and json.loads(text)
+                    if holds(items):
+                        return items
+        raise AssertionError(items)
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    process = await start()
+    try:
+        assert process.stdout
+        line = ""
+        while "?token=" not in line:
+            line = (await process.stdout.readline()).decode()
+            assert line, await process.communicate()
+        assert line.startswith("Bobbin's sandbox: http://127.0.0.1:")
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            yield Sandbox(process, URL(line.split()[2]), http)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+async def opened(sandbox: Sandbox) -> dict[str, Any]:
+    async with sandbox.http.get(sandbox.address) as page:
+        assert page.status == 200
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert {"HttpOnly", "SameSite=Strict"} <= set(page.headers["Set-Cookie"].split("; "))
+        assert "<title>Bobbin's sandbox</title>" in await page.text()
+    return await sandbox.shows(lambda items: "people" in items)
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def answer(items: dict[str, Any], thread: str) -> str:
+    texts = (
+        item["text"]
+        for key, item in items.items()
+        if key.startswith("message ")
+        and item
+        and item.get("thread_ts") == thread
+        and item.get("streaming_state") == "completed"
+    )
+    return next(texts, "")
+
+
+async def test_a_question_on_the_page_is_answered_and_the_end_leaves_nothing_running(sandbox: Sandbox):
+    items = await opened(sandbox)
+    ann, bobbin = (
+        next(p["id"] for p in items["people"] if p["display"] == name) for name in ("Ann Lee", "bobbin")
+    )
+    general = next(item["id"] for item in items.values() if "name" in item and item["name"] == "general")
+
+    ts = await sandbox.act("say", user=ann, channel=general, text=f"<@{bobbin}> What's 1+1?")
+    assert (await sandbox.shows(lambda items: answer(items, ts)))[f"message {general} {ts}"][
+        "reply_count"
+    ] == 1
+
+    items = await sandbox.shows(lambda items: "bobbin" in items)
+    assert items["bobbin"]["connected"] == 1
+    sandbox.process.send_signal(signal.SIGTERM)
+    assert await sandbox.process.wait() == 0
+    assert not is_there(items["bobbin"]["pid"])
+    assert not Path(items["bobbin"]["log"]).parent.exists()
+
+
+async def test_a_killed_bobbin_is_started_again_and_the_page_says_so(sandbox: Sandbox):
+    first = (await opened(sandbox))["bobbin"]["pid"]
+    await sandbox.act("kill")
+    bobbin = (await sandbox.shows(lambda items: items["bobbin"]["ends"] and items["bobbin"]["connected"]))[
+        "bobbin"
+    ]
+    assert bobbin["ends"] == [-signal.SIGKILL]
+    assert bobbin["pid"] != first
+
+
+async def test_without_its_token_or_under_another_name_nothing_is_told(sandbox: Sandbox):
+    cases: list[tuple[URL, dict[str, str]]] = [
+        (sandbox.base, {}),
+        (sandbox.base / "events", {}),
+        (sandbox.base / "page.js", {}),
+        (sandbox.base.with_query(token="guess"), {}),
+        (sandbox.address, {"Host": f"rebound.example:{sandbox.base.port}"}),
+        (sandbox.address, {"Host": "127.0.0.1"}),
+    ]
+    for url, headers in cases:
+        async with sandbox.http.get(url, headers=headers) as refused:
+            assert refused.status == 403
+
+
+async def test_only_the_acts_of_people_can_be_sent_and_only_as_json(sandbox: Sandbox):
+    await opened(sandbox)
+    for act, kind, status in [
+        ("say", "text/plain", 415),
+        ("close", "application/json", 404),
+        ("say", "application/json", 400),
+    ]:
+        headers = {"Content-Type": kind}
+        async with sandbox.http.post(sandbox.base / "acts" / act, data=b"{}", headers=headers) as refused:
+            assert refused.status == status
+
+
+async def test_a_port_that_is_taken_is_said_in_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await start(taken.getsockname()[1])
+        _, error = await process.communicate()
+    assert process.returncode == 1
+    assert error.decode().startswith("SANDBOX_PORT: ")
+    assert len(error.splitlines()) == 1

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, TypeVar
@@ -49,8 +49,7 @@ async def serve(settings: Settings) -> None:
         if opened is None:
             return
         await process.start(*opened)
-        _log.info("ready", seconds=round(monotonic() - began, 3))
-        await process.ended(stopping)
+        await process.run(stopping, began)
         _log.info("stopping")
         await process.stop()
     _log.info("stopped")
@@ -94,12 +93,13 @@ class Process:
         outlets = Outlets(
             wake=self._dispatcher.wake,
             stop=self._dispatcher.stop,
-            tell=lambda message, reason: workspace.tell(message.thread, message.author, reason),
+            tell=lambda message, reason: workspace.tell(message.thread, message.ts, message.author, reason),
             welcome=slack.welcome,
             later=self._background.later,
         )
         recovery = Recovery(store, workspace, settle=settle)
-        await recovery.start()
+        while not await _did(recovery.start):  # noqa: ASYNC110  no event tells when a database is back
+            await asyncio.sleep(_STORE_AGAIN_SECONDS)
         self._store, self._slack = store, slack
         self._socket = slack.socket(Listeners(store, slack.me, rules, outlets))
         self._loops = [
@@ -108,10 +108,14 @@ class Process:
             asyncio.create_task(every(SWEEP_SECONDS, "sweep", recovery.sweep), name="sweep"),
             asyncio.create_task(every(SCRUB_SECONDS, "scrub", recovery.scrub), name="scrub"),
         ]
-        await self._socket.opened()
 
-    async def ended(self, stopping: "asyncio.Future[None]") -> None:
-        """Wait until it is told to stop. A loop that ends by itself is a bug: it is raised."""
+    async def run(self, stopping: "asyncio.Future[None]", began: float) -> None:
+        """Say when people are served; wait until it is told to stop. A loop that ends is a bug: raised."""
+        opened = asyncio.create_task(self._socket.opened())
+        await asyncio.wait([stopping, opened, *self._loops], return_when=asyncio.FIRST_COMPLETED)
+        if opened.done():
+            _log.info("ready", seconds=round(monotonic() - began, 3))
+        opened.cancel()
         done, _ = await asyncio.wait([stopping, *self._loops], return_when=asyncio.FIRST_COMPLETED)
         for loop in self._loops:
             if loop in done:
@@ -128,6 +132,17 @@ class Process:
 
 
 _BACKGROUND_SECONDS = 1.0
+_REFUSED_SECONDS = 5.0
+
+
+async def _did(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Do it; False where the database is out of reach just now."""
+    try:
+        await work()
+    except StoreUnavailable as error:
+        _log.warning("the database is out of reach: trying again", error=str(error))
+        return False
+    return True
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Model, Slack, Store]:
@@ -145,15 +160,18 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Model, Slack
     except BadConfiguration as error:
         problems += error.problems
     try:
-        slack = await stack.enter_async_context(
-            connect(
-                bot_token=settings.slack_bot_token.get_secret_value(),
-                app_token=settings.slack_app_token.get_secret_value(),
-                api_url=settings.slack_api_url,
-                timeout=settings.slack_timeout,
-                paced=settings.slack_pacing,
+        async with asyncio.timeout(_REFUSED_SECONDS if problems else None):
+            slack = await stack.enter_async_context(
+                connect(
+                    bot_token=settings.slack_bot_token.get_secret_value(),
+                    app_token=settings.slack_app_token.get_secret_value(),
+                    api_url=settings.slack_api_url,
+                    timeout=settings.slack_timeout,
+                    paced=settings.slack_pacing,
+                )
             )
-        )
+    except TimeoutError:
+        pass  # what is wrong already is said without waiting for Slack
     except BadConfiguration as error:
         problems += error.problems
     if problems:

@@ -26,7 +26,8 @@ class Dispatcher:
         self._turns = turns
         self._owner = owner
         self._slots = slots
-        self._running: dict[int, tuple[asyncio.Task[None], Lease]] = {}
+        # By task: after a freeze the same turn may be claimed again while its stale run still ends.
+        self._running: dict[asyncio.Task[None], tuple[int, Lease]] = {}
         self._news = asyncio.Event()
         self._claiming = asyncio.Lock()
         self._draining = False
@@ -42,8 +43,9 @@ class Dispatcher:
 
     def stop(self, turn: int, why: str) -> None:
         """End a turn that runs here, at once."""
-        if turn in self._running:
-            self._running[turn][1].end(why)
+        for running, lease in self._running.values():
+            if running == turn:
+                lease.end(why)
 
     async def run(self) -> None:
         """Claim and start turns until cancelled."""
@@ -68,17 +70,18 @@ class Dispatcher:
         self._draining = True
         self._news.set()
         async with self._claiming:  # what is being claimed just now is started, hence drained too
-            tasks = [task for task, _ in self._running.values()]
+            tasks = list(self._running)
         if not tasks:
             return
         _log.info("finishing the running answers", count=len(tasks), seconds=seconds)
-        _, late = await asyncio.wait(tasks, timeout=seconds)
-        for task, lease in list(self._running.values()):
+        giving_back = min(_GIVE_BACK_SECONDS, seconds / 4)
+        _, late = await asyncio.wait(tasks, timeout=seconds - giving_back)
+        for task, (_, lease) in list(self._running.items()):
             if task in late:
                 lease.end("drained")
         if late:
             _log.info("answers given back unfinished", count=len(late))
-            await asyncio.wait(late, timeout=_GIVE_BACK_SECONDS)
+            await asyncio.wait(late, timeout=giving_back)
 
     async def _fill(self) -> None:
         while (free := self._slots - len(self._running)) > 0 and not self._draining:
@@ -92,17 +95,17 @@ class Dispatcher:
     def _start(self, turn: Turn) -> None:
         lease = self._turns.lease(turn)
         task = asyncio.create_task(self._turns.run(turn, lease), name=f"turn {turn.id}")
-        self._running[turn.id] = (task, lease)
+        self._running[task] = (turn.id, lease)
         task.add_done_callback(lambda done: self._ended(turn.id, done))
 
     def _ended(self, turn: int, task: asyncio.Task[None]) -> None:
-        self._running.pop(turn, None)
+        self._running.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a turn broke: it is taken up when its lease has run out", turn=turn, exc_info=error)
         self.wake()
 
 
-_GIVE_BACK_SECONDS = 2.0
+_GIVE_BACK_SECONDS = 2.5
 
 
 class Background:

@@ -5,6 +5,7 @@ keeps them. Slack's `ts` is text of the form "seconds.microseconds", unique in i
 time.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,12 +74,13 @@ class Edited:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A message that was deleted."""
+    """A message that was deleted; `at` is the ts of its deletion."""
 
     event_id: str
     team: str
     channel: str
     ts: str
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +120,16 @@ class Ignored:
 
 
 Event = Posted | Edited | Deleted | Stopped | Muted | Invited
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def has_unstorable(text: str) -> bool:
+    """Whether something in it cannot be kept: half a surrogate pair, or NUL (which PostgreSQL refuses)."""
+    return _UNSTORABLE.search(text) is not None
+
+
+def storable(text: str) -> str:
+    """The text with what no database takes replaced."""
+    return _UNSTORABLE.sub("\ufffd", text)

@@ -63,6 +63,10 @@ class Lease:
             if self._holder is not None:
                 self._holder.cancel()
 
+    def close(self) -> None:
+        """The work is done: nothing ends it any more."""
+        self._holder = None
+
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_BEAT * self._seconds)

@@ -114,6 +114,8 @@ class Turn:
     """That message."""
     newest_ts: str
     """The newest input's ts: the reply is newer."""
+    called_ts: str
+    """The same, or when it was edited: what was said until then is read as history."""
     summoned: bool
     """Some input mentions Bobbin, or this is a DM: it may not stay silent."""
     askers: tuple[str, ...] = ()
@@ -320,6 +322,10 @@ class Reply(Protocol):
         """Show that the answer is being worked on; returns at once."""
         ...
 
+    def meet(self, lines: Sequence[Line], people: Mapping[str, Person]) -> None:
+        """Learn who is in the thread; before the first word is shown."""
+        ...
+
     async def resume(self) -> None:
         """Take up what an earlier try of this turn has shown."""
         ...
@@ -364,9 +370,7 @@ class Workspace(Protocol):
         """The words of people's messages by ts, with the platform's markup undone."""
         ...
 
-    def reply(
-        self, turn: Turn, lines: Sequence[Line], people: Mapping[str, Person], check: Callable[[], None]
-    ) -> Reply:
+    def reply(self, turn: Turn, check: Callable[[], None]) -> Reply:
         """A reply for this turn; `check` raises `LeaseLost` where nothing may be written any more."""
         ...
 
@@ -374,8 +378,8 @@ class Workspace(Protocol):
         """What was said in a thread up to the ts `until`, and what people said after it; oldest first."""
         ...
 
-    async def tell(self, thread: ThreadKey, user: str, reason: str) -> None:
-        """Tell somebody privately (a key of `policy.NOTES`)."""
+    async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str) -> None:
+        """Tell somebody privately, about their message `ts`, a key of `policy.NOTES`."""
         ...
 
     async def delete(self, channel: str, ts: str) -> None:

@@ -73,7 +73,7 @@ def block(line: Line, name: str, words: str) -> str:
 
 
 def _unread(files: Sequence[File]) -> str:
-    names = ", ".join(_one_line(file.name) for file in files)
+    names = ", ".join(one_line(file.name) for file in files)
     return f"[attached, but you cannot open it: {names}]"
 
 
@@ -83,7 +83,7 @@ def _distinct_names(lines: Sequence[Line], people: Mapping[str, Person]) -> dict
     for line in lines:
         if line.role == "user" and line.author not in names:
             person = people.get(line.author)
-            wanted = _one_line(person.name if person else line.author) or line.author
+            wanted = one_line(person.name if person else line.author) or line.author
             name, count = wanted, 1
             while name in names.values():
                 count += 1
@@ -92,8 +92,8 @@ def _distinct_names(lines: Sequence[Line], people: Mapping[str, Person]) -> dict
     return names
 
 
-def _one_line(name: str) -> str:
-    """A name is one line without anything that could end the tag it stands in."""
+def one_line(name: str) -> str:
+    """Make a name safe to stand in a tag or a sentence: one line, no angle brackets or quotes."""
     return " ".join(name.translate(_NAME_REFUSED).split())[:80]
 
 

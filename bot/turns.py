@@ -22,14 +22,15 @@ from bot.errors import (
     SlackLimited,
     SlackUnreachable,
     StoreError,
+    StoreUnavailable,
     StreamStopped,
     TurnGaveUp,
 )
-from bot.events import Person
+from bot.events import Person, storable
 from bot.lease import Lease
 from bot.policy import Rules, admission, decide
 from bot.ports import Finish, Line, Model, Reply, Request, Stop, Store, Turn, Workspace
-from bot.prompt import MUST_ANSWER, SILENT, messages_of, system_prompt
+from bot.prompt import MUST_ANSWER, SILENT, messages_of, one_line, system_prompt
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ TRIES = 3
 WAITS = (1.0, 4.0, 10.0)
 BUSY_SECONDS = 120.0
 """How long a throttled model is asked again, in all."""
-_FEW = 3
+_LEAVE_SECONDS = 1.0
 _AGAIN_SECONDS = 15.0
 """A turn that Slack could not be told of is taken up again after so long."""
 
@@ -87,96 +88,88 @@ class Turns:
 
     async def run(self, turn: Turn, lease: Lease) -> None:
         """Bring a claimed turn to its end, or give it back. Raises nothing but its own cancellation."""
-        opened: list[Reply] = []
+        reply = self._workspace.reply(turn, lease.check)
         began = monotonic()
         log = _log.bind(turn=turn.id, channel=turn.thread.channel, thread=turn.thread.thread_ts)
         try:
             async with lease:
-                end = await self._to_its_end(turn, lease, opened)
+                end = await self._to_its_end(turn, lease, reply)
+                lease.close()
                 await self._store.finish(turn, end)
+            log.info("turn ended", state=end.state, why=end.reason or end.error, seconds=monotonic() - began)
         except asyncio.CancelledError:
             if lease.ended is None:
                 raise
             _uncancel()
             log.info("turn given up here", reason=lease.ended)
-            await self._let_go(turn, opened, lost=lease.ended == "lost")
-        except (SlackLimited, SlackUnreachable) as error:
-            log.warning("turn put off: Slack does not take the answer", error=str(error))
-            await self._let_go(turn, opened, delay=_AGAIN_SECONDS)
+            await self._give_back(turn, reply, lost=lease.ended == "lost")
         except LeaseLost as error:
             log.warning("turn lost", error=str(error))
-            await self._let_go(turn, opened, lost=True)
-        except StoreError as error:
-            log.warning("turn put off: the database fails", error=str(error))
-            await self._let_go(turn, opened)
-        else:
-            log.info("turn ended", state=end.state, why=end.reason or end.error, seconds=monotonic() - began)
+            await self._give_back(turn, reply, lost=True)
+        except (SlackLimited, SlackUnreachable, StoreError) as error:
+            log.warning("turn put off", error=str(error))
+            await self._give_back(turn, reply, delay=_AGAIN_SECONDS)
+        finally:
+            await reply.halt()
 
-    async def _to_its_end(self, turn: Turn, lease: Lease, opened: list[Reply]) -> Finish:
+    async def _to_its_end(self, turn: Turn, lease: Lease, reply: Reply) -> Finish:
         """Answer, or say why not. What only time can mend is raised: Slack or the database out of reach."""
         try:
-            return await self._answer(turn, lease, opened)
+            return await self._answer(turn, reply)
         except asyncio.CancelledError:
             if lease.ended is None or lease.ended not in _ENDINGS:
                 raise
             _uncancel()
-            return await self._end(turn, lease.ended, opened)
+            return await self._end(turn, lease.ended, reply)
         except StreamStopped:
-            return await self._end(turn, "stopped", opened)
+            return await self._end(turn, "stopped", reply)
         except SlackGone:
-            await self._leave(turn, opened)
-            return Finish("answered", reason="the thread or the reply is gone")
-        except (SlackLimited, SlackUnreachable, StoreError):
+            await self._leave(turn, reply)
+            return Finish("cancelled", reason="the thread or the reply is gone")
+        except (SlackLimited, SlackUnreachable, StoreUnavailable, LeaseLost):
             raise
         except BobbinError as error:
-            return await self._fail(turn, lease, error, opened)
+            return await self._fail(turn, error, reply)
 
-    async def _answer(self, turn: Turn, lease: Lease, opened: list[Reply]) -> Finish:
+    async def _answer(self, turn: Turn, reply: Reply) -> Finish:
+        if turn.resumed:
+            await reply.resume()
         if turn.stopping is not None or not turn.asker:
-            await self._reopen(turn, lease, opened)
-            return await self._end(turn, turn.stopping or "deleted", opened)
+            return await self._end(turn, turn.stopping or "deleted", reply)
+        if turn.summoned:
+            reply.begin("is reading the thread…" if turn.backfill else "is thinking…")
         if turn.backfill:
             await self._backfill(turn)
         lines = await self._store.history(turn)
         people = await self._admitted(turn, lines)
         if people is None:
+            await self._leave(turn, reply)
             return Finish("cancelled", reason="not allowed to ask")
-        reply = self._workspace.reply(turn, lines, people, lease.check)
-        opened.append(reply)
-        if turn.resumed:
-            await reply.resume()
-        if turn.deaths >= DEATHS_AT_MOST and turn.answer is None:
-            raise TurnGaveUp(f"the process died {turn.deaths} times in this turn")
+        reply.meet(lines, people)
         if turn.answer == SILENT:
-            await reply.stop("")
-            return Finish("silent")
+            return await self._silent(reply)
         if turn.answer is not None:
-            notes = _notes(turn.stop_reason)
-            return Finish("answered", turn.answer, surplus=await reply.finish(turn.answer, notes))
+            surplus = await reply.finish(turn.answer, _notes(turn.stop_reason, lines, turn))
+            return Finish("answered", turn.answer, surplus=surplus)
+        if turn.deaths >= DEATHS_AT_MOST:
+            raise TurnGaveUp(f"the process died {turn.deaths} times in this turn")
         try:
             answer, stop = await self._ask(turn, lines, people, reply)
         except Silence as silence:
             await self._store.record_answer(turn, SILENT, silence.stop)
-            await reply.stop("")
-            return Finish("silent")
+            return await self._silent(reply)
         await self._store.record_answer(turn, answer, stop)
         surplus = await reply.finish(notes=_notes(stop.reason, lines, turn))
         return Finish("answered", answer, reason=stop.reason, surplus=surplus)
 
     async def _backfill(self, turn: Turn) -> None:
         """Read the thread. What was said since the question may have come before it, and was ignored."""
-        before, since = await self._workspace.read_thread(turn.thread, turn.newest_ts)
+        before, since = await self._workspace.read_thread(turn.thread, turn.called_ts)
         for message in since:
             ingested = await self._store.post(message, partial(decide, message, rules=self._rules))
             if ingested.note is not None:
-                await self._workspace.tell(turn.thread, message.author, ingested.note)
+                await self._workspace.tell(turn.thread, message.ts, message.author, ingested.note)
         await self._store.backfill(turn, before)
-
-    async def _reopen(self, turn: Turn, lease: Lease, opened: list[Reply]) -> None:
-        """Open the reply of a turn that ends before it is answered: there is one only if it was begun."""
-        if turn.resumed:
-            opened.append(self._workspace.reply(turn, (), {}, lease.check))
-            await opened[-1].resume()
 
     async def _admitted(self, turn: Turn, lines: Sequence[Line]) -> Mapping[str, Person] | None:
         """Who is in the thread; None where nobody who may ask is left among those who do."""
@@ -184,12 +177,12 @@ class Turns:
             line.author
             for line in lines
             if line.turn == turn.id and line.addressed and (line.unsure or self._rules.guests == "refuse")
-        }
+        } - self._rules.allowed_bots
         people = await self._workspace.acquaint(lines, unsure)
         refused = {user: why for user in unsure if (why := admission(people.get(user), self._rules))}
         for user, why in refused.items():
             for due in await self._store.dismiss(turn, [user], why):
-                await self._workspace.tell(turn.thread, due, why)
+                await self._workspace.tell(turn.thread, turn.question_ts, due, why)
         return None if refused and not set(turn.askers) - set(refused) else people
 
     # ------------------------------------------------------------ asking
@@ -204,7 +197,7 @@ class Turns:
         if not messages:
             raise EmptyAnswer("nothing in the messages could be read")
         if not may_be_silent:
-            reply.begin(f"is reading {len(lines)} messages…" if len(lines) > _FEW else "is thinking…")
+            reply.begin("is thinking…")
         request = Request(messages, system, self._limits.max_tokens)
         try:
             async with asyncio.timeout(TURN_SECONDS):
@@ -240,6 +233,7 @@ class Turns:
 
     async def _once(self, request: Request, reply: Reply) -> tuple[str, Stop]:
         """Ask once. Nothing is shown while the answer may still turn out to be the word for silence."""
+        # What no database can keep must not be shown either: what people see and what is kept are one.
         text, held = "", True
         async with aclosing(self._model.stream(request)) as events:
             async for event in events:
@@ -251,9 +245,10 @@ class Turns:
                     if held:
                         reply.show(text)
                     return text, event
-                text += event.text
+                delta = storable(event.text)
+                text += delta
                 if not held:
-                    reply.show(event.text)
+                    reply.show(delta)
                 elif not SILENT.startswith(text.strip()):
                     held = False
                     reply.show(text)
@@ -261,23 +256,22 @@ class Turns:
 
     # ------------------------------------------------------------ other ends
 
-    async def _end(self, turn: Turn, why: str, opened: Sequence[Reply]) -> Finish:
+    async def _silent(self, reply: Reply) -> Finish:
+        await reply.stop("")
+        return Finish("silent")
+
+    async def _end(self, turn: Turn, why: str, reply: Reply) -> Finish:
         """A person ended it: what was shown stays, and counts as what was said."""
-        if not opened:
-            return Finish("cancelled", reason=why)
-        surplus = await self._closed(turn, opened[-1], opened[-1].stop(_ENDINGS.get(why, "Stopped.")))
-        shown = opened[-1].shown
+        surplus = await self._closed(turn, reply, reply.stop(_ENDINGS.get(why, "Stopped.")))
+        shown = reply.shown
         return Finish("answered" if shown else "cancelled", shown or None, reason=why, surplus=surplus)
 
-    async def _fail(self, turn: Turn, lease: Lease, error: BobbinError, opened: list[Reply]) -> Finish:
+    async def _fail(self, turn: Turn, error: BobbinError, reply: Reply) -> Finish:
         """Say it once, in the thread; the messages count as heard, and the next one starts a new turn."""
-        _log.warning("turn failed", turn=turn.id, kind=type(error).__name__, error=str(error))
         name = type(error).__name__
-        if not opened:
-            opened.append(self._workspace.reply(turn, (), {}, lease.check))
-        surplus = await self._closed(turn, opened[-1], opened[-1].fail(error))
-        shown = opened[-1].shown
-        return Finish("failed", shown or None, error=f"{name}: {error}", surplus=surplus)
+        _log.warning("turn failed", turn=turn.id, kind=name, error=str(error))
+        surplus = await self._closed(turn, reply, reply.fail(error))
+        return Finish("failed", reply.shown or None, error=f"{name}: {error}", surplus=surplus)
 
     async def _closed(self, turn: Turn, reply: Reply, closing: Awaitable[tuple[str, ...]]) -> tuple[str, ...]:
         """Show the end of a turn that ends in any case: what Slack refuses for good is only logged."""
@@ -286,37 +280,34 @@ class Turns:
         except (SlackLimited, SlackUnreachable):
             raise
         except SlackError as refusal:
-            _log.error("the end could not be shown", turn=turn.id, error=str(refusal))
-            await self._leave(turn, (reply,))
+            _log.warning("the end could not be shown", turn=turn.id, error=str(refusal))
+            await self._leave(turn, reply)
             return ()
 
-    async def _let_go(
-        self, turn: Turn, opened: Sequence[Reply], *, delay: float = 0, lost: bool = False
-    ) -> None:
+    async def _give_back(self, turn: Turn, reply: Reply, *, delay: float = 0, lost: bool = False) -> None:
         """Stop writing, and give the turn back open: somebody takes it up again."""
-        for reply in opened:
-            await reply.halt()
+        await reply.halt()
         if lost:
             return
-        uncertain = any(reply.uncertain for reply in opened)
+        await self._leave(turn, reply)
+        settle = self._limits.settle_seconds if reply.uncertain else 0
         try:
-            await self._store.release(turn, max(delay, self._limits.settle_seconds if uncertain else 0))
+            await self._store.release(turn, max(delay, settle))
         except StoreError as error:
             _log.warning("a lease was not given back: it runs out", turn=turn.id, error=str(error))
-        await self._leave(turn, opened)
 
-    async def _leave(self, turn: Turn, opened: Sequence[Reply]) -> None:
-        """Write no more; nothing is left that says it is being worked on."""
-        for reply in opened:
-            await reply.halt()
-            try:
+    async def _leave(self, turn: Turn, reply: Reply) -> None:
+        """Write no more; nothing is left that says it is being worked on, as far as a second allows."""
+        await reply.halt()
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
                 await reply.leave()
-            except BobbinError as error:
-                _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
+        except (BobbinError, TimeoutError) as error:
+            _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
 
 
 def _notes(reason: str, lines: Sequence[Line] = (), turn: Turn | None = None) -> list[str]:
-    unread = [file.name for line in lines if turn and line.turn == turn.id for file in line.files]
+    unread = [one_line(file.name) for line in lines if turn and line.turn == turn.id for file in line.files]
     notes = [f"I cannot open files yet, so I have not read {', '.join(unread)}."] if unread else []
     return notes + ([_NOTES[reason]] if reason in _NOTES else [])
 

@@ -26,6 +26,10 @@ from storage.connector import Query, Row, Transaction
 Decide = Callable[[ThreadState | None], Decision]
 
 
+_COMES_LATE_SECONDS = 15 * 60
+"""Slack's last redelivery comes some six minutes after the first try."""
+
+
 def files_json(files: Sequence[File]) -> str:
     """As the column `files` holds them."""
     return json.dumps([{"id": file.id, "name": file.name} for file in files])
@@ -95,12 +99,17 @@ def edit(edited: Edited, decide: Decide) -> Transaction[Ingested]:
 def delete(deleted: Deleted) -> Transaction[Ingested]:
     """Let the words go. A turn in which nothing is left to answer must end."""
     where = {"team": deleted.team, "channel": deleted.channel, "ts": deleted.ts}
-    if not (yield from noted(deleted.team, deleted.event_id, "deleted")):
+    if (yield Query("handled", {"team": deleted.team, "event": deleted.event_id})):
         return Ingested("duplicate")
     now = yield from clock()
     found = yield Query("find_message", where)
+    parts = yield Query("find_part", where)
+    # The original of an old one is not on its way any more: the deletion is of other talk.
+    if not found and not parts and seconds_between(deleted.ts, deleted.at) > _COMES_LATE_SECONDS:
+        return Ingested("a deletion of what is not kept")
+    yield from noted(deleted.team, deleted.event_id, "deleted")
     if not found:
-        for part in (yield Query("find_part", where)):
+        for part in parts:
             yield Query("blank_answer", {"turn": part["turn_id"], "now": now})
         yield Query("bury", {**where, "now": now})
         return Ingested("deleted")

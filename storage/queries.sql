@@ -215,7 +215,8 @@ UPDATE message SET turn_id = :turn WHERE conversation_id = :conversation AND tur
 
 -- turn_input
 -- Who asked what in a turn.
-SELECT user_id, ts, addressed, summons, deleted_at FROM message WHERE turn_id = :turn AND role = 'user' ORDER BY ts
+SELECT user_id, ts, edit_ts, addressed, summons, deleted_at FROM message
+WHERE turn_id = :turn AND role = 'user' ORDER BY ts
 
 -- turn_parts
 -- What the turn's reply consists of.

@@ -62,6 +62,7 @@ def _turn(conversation: Row, turn: Row, *, deaths: int = 0, resumed: bool = Fals
         asker=asked[-1]["user_id"] if asked else "",
         question_ts=asked[-1]["ts"] if asked else "",
         newest_ts=said[-1]["ts"] if said else conversation["thread_ts"],
+        called_ts=max((max(row["ts"], row["edit_ts"]) for row in said), default=conversation["thread_ts"]),
         askers=tuple(dict.fromkeys(row["user_id"] for row in asked)),
         summoned=bool(conversation["direct"]) or any(row["summons"] for row in asked),
         resumed=resumed,
@@ -102,7 +103,7 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
     for line in lines:
         # What is newer comes by its own event, to be answered; what was deleted since it was read stays away.
         where = {"team": turn.thread.team, "channel": turn.thread.channel, "ts": line.ts}
-        if line.ts > turn.newest_ts or (yield Query("is_tombstone", where)):
+        if line.ts > turn.called_ts or (yield Query("is_tombstone", where)):
             continue
         yield Query(
             "add_message",

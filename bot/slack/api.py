@@ -55,6 +55,7 @@ _TOKEN = (
 )
 _NOT_ALLOWED = (
     "access_denied",
+    "cant_delete_message",
     "cant_update_message",
     "channel_is_limited_access",
     "channel_not_found",

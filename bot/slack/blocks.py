@@ -1,6 +1,7 @@
-"""The blocks that Bobbin sends. Every text in them is harmless already."""
+"""The blocks that Bobbin sends. Every Markdown in them is harmless already."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 from bot.errors import BobbinError
@@ -8,6 +9,8 @@ from bot.errors import BobbinError
 Block = Mapping[str, Any]
 
 TRY_AGAIN = "try_again"
+_NOTE = 1000
+"""Characters of a note; Slack takes 3,000."""
 DISCLAIMER = "Answers are written by Claude, an AI, and can be wrong."
 
 
@@ -17,9 +20,9 @@ def markdown(text: str) -> list[Block]:
 
 
 def footer(notes: Sequence[str] = ()) -> list[Block]:
-    """What stands below an answer."""
-    lines = [*(note for note in notes if note), DISCLAIMER]
-    return [{"type": "context", "elements": [{"type": "mrkdwn", "text": line} for line in lines[-10:]]}]
+    """What stands below an answer. Plain text: a note may hold names of files, which people chose."""
+    lines = [shorten(line, _NOTE, placeholder=" …") for line in (*notes, DISCLAIMER) if line]
+    return [{"type": "context", "elements": [{"type": "plain_text", "text": line} for line in lines[-10:]]}]
 
 
 def failure(error: BobbinError, turn: int) -> list[Block]:

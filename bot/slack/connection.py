@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -34,6 +35,7 @@ ends an answer.
 _I am an AI assistant and can be wrong. I run a Claude model on Amazon Bedrock._"""
 
 _LONGEST_WAIT = 30.0
+_TICKET_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,14 @@ class Slack:
     bot_token: str
     app_token: str
     socket_url: str
+    known_at: float
+    """monotonic() when `socket_url` was given: its ticket does not keep."""
 
     def socket(self, listeners: Listeners) -> Socket:
         """Prepare the socket that brings events to these listeners; not open yet."""
         app = listeners.bolt(self.client, self.bot_token)
-        return Socket(app, self.app_token, self.socket_url, listeners.quarantine)
+        fresh = monotonic() - self.known_at < _TICKET_SECONDS
+        return Socket(app, self.app_token, self.socket_url if fresh else None, listeners.quarantine)
 
     async def welcome(self, invited: Invited) -> None:
         """Say once in a channel what Bobbin reads and keeps; never again, even if the answer is lost."""
@@ -135,4 +140,4 @@ async def connect(
             enterprise=str(facts.get("enterprise_id") or ""),
         )
         _log.info("known to Slack", team=me.team, user=me.user)
-        yield Slack(api, client, me, bot_token, app_token, str(opened.get("url", "")))
+        yield Slack(api, client, me, bot_token, app_token, str(opened.get("url", "")), monotonic())

@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.conversation import ThreadKey
-from bot.events import Command, Deleted, Edited, Event, File, Ignored, Invited, Muted, Posted, Stopped
+from bot.events import (
+    Command,
+    Deleted,
+    Edited,
+    Event,
+    File,
+    Ignored,
+    Invited,
+    Muted,
+    Posted,
+    Stopped,
+    has_unstorable,
+    storable,
+)
 from bot.slack.text import is_pleasantry, mentions, mentions_others, without_mention
 
 MUTE_REACTION = "no_bell"
@@ -20,7 +33,6 @@ _SPOKEN = (None, "file_share", "thread_broadcast", "bot_message", "me_message")
 
 _COMMANDS: Mapping[str, Command] = {"mute": "mute", "wake": "wake", "unmute": "wake", "stop": "stop"}
 _TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,9}")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Unreadable(Exception):
@@ -77,7 +89,7 @@ def _message(
         return _changed(event, event_id, body, me, retry)
     if subtype == "message_deleted":
         ts = _text(event, "deleted_ts", "") or _text(_mapping(event, "previous_message", {}), "ts", "")
-        return Deleted(event_id, me.team, _text(event, "channel"), _valid(ts))
+        return Deleted(event_id, me.team, _text(event, "channel"), _valid(ts), _at(event))
     if subtype not in _SPOKEN or event.get("hidden") is True:
         return Ignored(f"Slack's own remark: {subtype or 'hidden'}")
     return _posted(event, event_id, body, me, retry)
@@ -92,7 +104,7 @@ def _changed(
         **_mapping(event, "message"),
     }
     if new.get("subtype") == "tombstone":  # the first message of a thread, deleted with replies below it
-        return Deleted(event_id, me.team, _text(new, "channel"), _ts(new, "ts"))
+        return Deleted(event_id, me.team, _text(new, "channel"), _ts(new, "ts"), _at(event))
     posted = _posted(new, event_id, body, me, retry)
     if isinstance(posted, Ignored):
         return Ignored("an edit of my own message") if posted is OWN else posted
@@ -189,18 +201,13 @@ def _other_workspace(body: Mapping[str, Any], me: Me) -> bool:
     return isinstance(team, str) and bool(team) and team != me.team and not me.enterprise
 
 
-def storable(text: str) -> str:
-    """No database takes a lone half of a surrogate pair, and PostgreSQL takes no NUL."""
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
 _MISSING: Any = object()
 
 
 def _text(values: Mapping[str, Any], key: str, default: Any = _MISSING) -> str:
     """Read an id or a name of Slack's."""
     value = _string(values, key, default)
-    if _UNSTORABLE.search(value):
+    if has_unstorable(value):
         raise Unreadable(f"{key} is no text")
     return value
 
@@ -230,6 +237,12 @@ def _mapping(values: Mapping[str, Any], key: str, default: Any = _MISSING) -> Ma
 
 def _ts(values: Mapping[str, Any], key: str) -> str:
     return _valid(_text(values, key))
+
+
+def _at(event: Mapping[str, Any]) -> str:
+    """When it happened, where the event says so."""
+    at = event.get("event_ts") or event.get("ts")
+    return at if isinstance(at, str) and _TS.fullmatch(at) else ""
 
 
 def _valid(ts: str) -> str:

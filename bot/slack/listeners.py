@@ -19,11 +19,11 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped
+from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped, storable
 from bot.policy import Rules, decide
 from bot.ports import Ingested, Store
 from bot.slack.blocks import TRY_AGAIN
-from bot.slack.incoming import Me, Unreadable, read_event, shape, storable
+from bot.slack.incoming import Me, Unreadable, read_event, shape
 
 _log = structlog.get_logger(__name__)
 
@@ -40,8 +40,8 @@ SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Every bot event of the manifest, and the scopes that it needs."""
 
-EVENTS = tuple(dict.fromkeys(name.partition(".")[0] for name in SUBSCRIPTIONS))
-"""The same as Bolt names them."""
+EVENTS = tuple(dict.fromkeys([*(name.partition(".")[0] for name in SUBSCRIPTIONS), "message_stream_stopped"]))
+"""The same as Bolt names them, and the former name of agent_session_stopped, which may come as well."""
 
 _OVERTAKEN = 10_000
 """Threads of which a reply is remembered that came before Bobbin was called."""

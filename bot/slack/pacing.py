@@ -44,7 +44,7 @@ class Pacer:
         if method in PER_MINUTE:
             self._calls[method].append(now)
         if method == "chat.postMessage":
-            self._last_post[channel] = max(now, self._last_post.get(channel, 0))
+            self._last_post[channel] = now
 
     def limited(self, method: str, seconds: float) -> None:
         """Slack refused a call: nothing more of this method for so long."""
@@ -80,26 +80,23 @@ class Pacer:
         return max(_UPDATE_SECONDS if self._on else _UNPACED_SECONDS, self._wait("chat.update"))
 
     async def wait_for(self, method: str, channel: str = "") -> None:
-        """Wait until this method may be called; a post takes its place in its channel's row."""
-        at = monotonic()
-        if self._on and method == "chat.postMessage":
-            at = max(at, self._last_post.get(channel, 0) + _POST_SECONDS)
-            self._last_post[channel] = at
-        while (seconds := max(self._wait(method), at - monotonic())) > 0:  # noqa: ASYNC110  the clock tells
+        """Wait until this method may be called; it must be called at once, before anybody else looks."""
+        while (seconds := self._wait(method, channel)) > 0:  # noqa: ASYNC110  the clock tells, no event does
             await asyncio.sleep(seconds)
 
     def jitter(self) -> float:
         """A factor that keeps many replies from calling again all at once."""
         return random.uniform(0.5, 1.5)  # noqa: S311  spread, no secret
 
-    def _wait(self, method: str) -> float:
+    def _wait(self, method: str, channel: str = "") -> float:
         """Seconds until the method may be called."""
-        now = monotonic()
-        blocked = max(0.0, self._blocked.get(method, 0) - now)
+        now, free = monotonic(), self._blocked.get(method, 0)
+        if self._on and method == "chat.postMessage":
+            free = max(free, self._last_post.get(channel, 0) + _POST_SECONDS)
         calls = self._recent(method)
-        if not self._on or method not in PER_MINUTE or len(calls) < PER_MINUTE[method]:
-            return blocked
-        return max(blocked, calls[0] + _MINUTE - now, 0.01)
+        if self._on and method in PER_MINUTE and len(calls) >= PER_MINUTE[method]:
+            free = max(free, calls[0] + _MINUTE, now + 0.01)
+        return max(0.0, free - now)
 
     def _left(self, method: str) -> int:
         """How many calls are left in this minute; without a limit there is always one."""

@@ -23,6 +23,8 @@ Block = Mapping[str, Any]
 _FALLBACK = 3900
 """Characters of `text` beside blocks: the words of a notification; chat.update takes 4,000."""
 _TRIES = 4
+_CUT_OFF_SECONDS = 1.0
+"""How long a call that makes a message may go on when its turn is ended."""
 
 
 class Parts:
@@ -94,7 +96,6 @@ class Parts:
 
     async def post(self, text: str, blocks: Sequence[Block], kind: PartKind = "answer") -> str:
         """Make an ordinary message in the thread; its ts."""
-        await self._api.pacer.wait_for("chat.postMessage", self._turn.thread.channel)
         return await self._make(
             "chat.postMessage",
             kind,
@@ -121,9 +122,21 @@ class Parts:
         )
 
     async def _make(self, method: str, kind: PartKind, **arguments: Any) -> str:
-        """Make one message, once: `SlackLimited` for a stream is the caller's to decide."""
+        """Make one message and record it, once. Being cancelled does not cut it off in between."""
+        making = asyncio.ensure_future(self._call_and_record(method, kind, arguments))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            await asyncio.wait({making}, timeout=_CUT_OFF_SECONDS)
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
+            raise
+
+    async def _call_and_record(self, method: str, kind: PartKind, arguments: Mapping[str, Any]) -> str:
         key = self._turn.thread
         for _ in range(_TRIES):
+            if method == "chat.postMessage":
+                await self._api.pacer.wait_for(method, key.channel)
             self._check()
             self.creating = True
             try:
@@ -131,20 +144,23 @@ class Parts:
                     method, channel=key.channel, thread_ts=key.thread_ts, **arguments
                 )
                 ts = str(answer["ts"])
+            except SlackUnreachable as error:
+                _log.warning("a message may or may not have been made", turn=self._turn.id, reason=str(error))
+                await asyncio.sleep(self._settle)
+                self._check()
+                stray = await self._stray()
+                if stray is None and method == "chat.startStream":
+                    self.creating = False
+                    raise  # it was not made; an ordinary message may do better
+                if stray is None:
+                    continue
+                ts = stray
             except SlackLimited as error:
                 self.creating = False
                 if method == "chat.startStream":
                     raise
                 await asyncio.sleep(error.retry_after)
                 continue
-            except SlackUnreachable as error:
-                _log.warning("a message may or may not have been made", turn=self._turn.id, reason=str(error))
-                await asyncio.sleep(self._settle)
-                self._check()
-                stray = await self._stray()
-                if stray is None:
-                    continue
-                ts = stray
             except SlackError:
                 self.creating = False
                 raise

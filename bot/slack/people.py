@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from bot.errors import SlackError, SlackLimited, SlackNotAllowed, SlackUnreachable
+from bot.errors import SlackError, SlackLimited, SlackUnreachable
 from bot.events import Person
 from bot.ports import Store
 from bot.slack.api import SlackAPI
@@ -25,6 +25,7 @@ class People:
         self._api = api
         self._store = store
         self._me = me
+        self._asking: dict[tuple[str, int], asyncio.Task[Person]] = {}
 
     async def acquaint(self, wanted: Collection[str], needed: Collection[str] = ()) -> dict[str, Person]:
         """Return who these people are, as far as it can be told soon; the `needed` ones for certain.
@@ -34,7 +35,7 @@ class People:
         """
         known = await self._store.people(self._me.team, list({*wanted, *needed}))
         missing = [user for user in {*wanted, *needed} if user not in known and user[:1] in ("U", "W")]
-        found = {user: await self._look_up(user) for user in missing if user in needed}
+        found = {user: await self._look_up(user, tries=5) for user in missing if user in needed}
         try:
             async with asyncio.timeout(_NAMES_SECONDS):
                 for user in missing:
@@ -46,18 +47,24 @@ class People:
             await self._store.learn(self._me.team, learned)
         return known | found
 
-    async def _look_up(self, user: str, tries: int = 5) -> Person:
+    async def _look_up(self, user: str, tries: int) -> Person:
+        """Ask once for all who want to know at this moment."""
+        key = user, tries
+        if key not in self._asking:
+            self._asking[key] = asyncio.create_task(self._ask(user, tries))
+            self._asking[key].add_done_callback(lambda _: self._asking.pop(key))
+        return await asyncio.shield(self._asking[key])
+
+    async def _ask(self, user: str, tries: int) -> Person:
         """Ask Slack. Whom it does not name keeps the id for a name, and is asked for again next time."""
         try:
             answer = await self._api.repeat("users.info", tries=tries, user=user)
         except (SlackLimited, SlackUnreachable):
             raise
-        except SlackNotAllowed as error:
-            # A missing scope says nothing about the person; the operator is told by the log.
-            _log.warning("people cannot be looked up", reason=error.code)
-            return Person(user, user)
-        except SlackError:
-            return Person(user, user, external=True)
+        except SlackError as error:
+            # Whom Slack does not show may be anybody: a stranger, in doubt. The log tells of a missing scope.
+            _log.warning("somebody cannot be looked up", reason=error.code)
+            return Person(user, user, guest=True, external=True)
         return self._person(user, answer.get("user") or {})
 
     def _person(self, user: str, facts: Mapping[str, Any]) -> Person:

@@ -19,16 +19,18 @@ from bot.errors import (
     SlackLimited,
     SlackNotAllowed,
     SlackRefused,
+    SlackTokenRefused,
     SlackUnreachable,
     StreamClosed,
     StreamStopped,
 )
-from bot.ports import Turn
+from bot.events import Person
+from bot.ports import Line, Turn
 from bot.slack import blocks
 from bot.slack.pacing import Pacer
 from bot.slack.parts import Parts
 from bot.slack.status import Abilities, Status
-from bot.slack.text import Links, Outgoing, fit, harmless, split
+from bot.slack.text import Links, Outgoing, fit, harmless, links, split
 
 _log = structlog.get_logger(__name__)
 
@@ -40,11 +42,11 @@ STREAM_SECONDS = 240.0
 """From here on the next paragraph goes into a new message: Slack ends a stream after about 300 s."""
 STREAM_SECONDS_AT_MOST = 270.0
 
-Way = Literal["unopened", "stream", "rewrite", "whole"]
+Way = Literal["unopened", "stream", "rewrite", "whole", "closed"]
 
 
 class SlackReply:
-    """One turn's reply. `show` what the model says; then exactly one of `finish`, `stop`, `fail`."""
+    """One turn's reply: `meet` the thread, `show` what the model says, then `finish`, `stop` or `fail`."""
 
     def __init__(
         self,
@@ -54,19 +56,17 @@ class SlackReply:
         pacer: Pacer,
         turn: Turn,
         *,
-        names: Mapping[str, str],
-        links: Links,
         hint: Callable[[], Awaitable[str]],
     ) -> None:
         self._parts = parts
-        self._hint = hint
         self._status = status
         self._abilities = abilities
         self._pacer = pacer
         self._turn = turn
-        self._names = names
-        self._links = links
-        self._outgoing = Outgoing(names, links)
+        self._hint = hint
+        self._names: Mapping[str, str] = {}
+        self._links = Links()
+        self._outgoing = Outgoing()
         self._text = ""  # harmless
         self._way: Way = "unopened"
         # Where the current part begins in the text, what opens it, which of the parts it is.
@@ -74,7 +74,7 @@ class SlackReply:
         self._shown = 0  # characters of the text that people see
         self._in_part = ""  # what the streamed part shows
         self._opened_at = 0.0
-        self._floor = 0  # a rewritten answer is not shown while it is shorter than what it replaces
+        self._before = ""  # what an earlier try showed: it stands until the new text is as long
         self._seen: dict[str, str] = {}
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
@@ -83,7 +83,7 @@ class SlackReply:
     @property
     def shown(self) -> str:
         """What people see of the answer."""
-        return self._text[: self._shown]
+        return self._text[: self._shown] or self._before
 
     @property
     def uncertain(self) -> bool:
@@ -94,11 +94,18 @@ class SlackReply:
         """Show that the answer is being worked on; returns at once."""
         self._status.show(words)
 
+    def meet(self, lines: Sequence[Line], people: Mapping[str, Person]) -> None:
+        """Learn who is in the thread. Links that its people wrote may stay whole."""
+        written = frozenset[str]().union(*(links(line.text) for line in lines if line.role == "user"))
+        self._names = {user: person.name for user, person in people.items()}
+        self._links = Links(written)
+        self._outgoing = Outgoing(self._names, self._links)
+
     async def resume(self) -> None:
         """Take up what an earlier try of this turn has shown: its messages are rewritten."""
         await self._parts.take_over()
         if self._parts.made:
-            self._way = "rewrite"
+            self._go("rewrite")
 
     def show(self, delta: str) -> None:
         """Take more of the model's text. Raises what the writer has failed with."""
@@ -114,9 +121,8 @@ class SlackReply:
         await self._end_writer()
         if self._way == "stream":
             await self._parts.end_stream(self._parts.made[-1])
-            self._pacer.stream_ended()
-        self._way = "rewrite" if self._parts.made else "unopened"
-        self._floor = max(self._floor, self._shown)
+        self._go("rewrite" if self._parts.made else "unopened")
+        self._before = self.shown
         self._base, self._opening, self._index, self._shown = 0, "", 0, 0
         self._text = ""
         self._outgoing = Outgoing(self._names, self._links)
@@ -160,16 +166,24 @@ class SlackReply:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
             self._writer = None
+        await self._status.settle()
 
     async def leave(self) -> None:
         """After `halt`: leave what was shown readable, and nothing that says it is being worked on."""
         if self._way == "stream":
-            self._pacer.stream_ended()
-            self._way = "rewrite"
+            self._go("rewrite")
             await self._parts.end_stream(self._parts.made[-1])
         await self._status.clear()
 
     # ------------------------------------------------------------ the writer
+
+    def _go(self, way: Way) -> None:
+        """Write in another way from here on; the pacer counts the streams."""
+        if way == "stream" != self._way:
+            self._pacer.stream_started()
+        elif self._way == "stream" != way:
+            self._pacer.stream_ended()
+        self._way = way
 
     async def _write(self) -> None:
         while True:
@@ -177,7 +191,12 @@ class SlackReply:
             self._news.clear()
             if self._ended.is_set():
                 return
-            await self._advance()
+            try:
+                await self._advance()
+            except (SlackLimited, SlackUnreachable, SlackRefused) as error:
+                # The answer goes on; what cannot be shown as it grows is shown at its end.
+                _log.warning("an answer is not shown as it grows", turn=self._turn.id, reason=str(error))
+                self._go("whole")
             pause = self._pacer.append_interval() if self._way == "stream" else self._pacer.update_interval()
             try:
                 async with asyncio.timeout(pause):
@@ -192,13 +211,13 @@ class SlackReply:
             return
         self._ended.set()
         self._news.set()
+        await asyncio.wait({self._writer})  # cancelling us does not cut off its call
+        writer, self._writer = self._writer, None
         try:
-            await self._writer
+            writer.result()
         except SlackError:
             if not quietly:
                 raise
-        finally:
-            self._writer = None
 
     async def _advance(self) -> None:
         if self._way == "unopened":
@@ -214,27 +233,30 @@ class SlackReply:
             return
         what = f"streams in {self._turn.thread.channel}"
         if not self._abilities.has(what):
-            self._way = "rewrite"
+            self._go("rewrite")
             await self._rewrite()
             return
         if not self._pacer.may_stream():
-            self._way = "whole"
+            self._go("whole")
             return
         piece = fit("", text, STREAM_LIMIT)
         try:
             await self._parts.start_stream(piece.here)
         except SlackLimited:
-            self._way = "whole"
+            self._go("whole")
             return
-        except (SlackNotAllowed, SlackRefused) as error:
+        except SlackTokenRefused:
+            raise
+        except SlackError as error:
+            # Whatever the reason, an ordinary message may still be possible; if not, that says why.
             _log.info("no stream here", channel=self._turn.thread.channel, reason=error.code)
             if isinstance(error, SlackNotAllowed):
                 self._abilities.refuse(what)
-            self._way = "rewrite"
+            self._go("rewrite")
             await self._rewrite()
             return
-        self._way, self._in_part, self._opened_at = "stream", piece.here, monotonic()
-        self._pacer.stream_started()
+        self._go("stream")
+        self._in_part, self._opened_at = piece.here, monotonic()
         self._shown += len(piece.here) - len(self._opening)
 
     async def _stream_on(self) -> None:
@@ -256,13 +278,12 @@ class SlackReply:
             except SlackError as error:
                 await self._fall_back(error)
                 return
-            self._pacer.stream_ended()
             self._shown = end - len(piece.rest)
             self._begin_part(piece.opening)
             await self._open(self._opening + piece.rest)
 
     def _begin_part(self, opening: str) -> None:
-        self._way = "unopened"
+        self._go("unopened")
         self._base, self._opening, self._index = self._shown, opening, len(self._parts.made)
 
     def _limit(self, more: str) -> int:
@@ -277,8 +298,7 @@ class SlackReply:
     async def _fall_back(self, error: SlackError) -> None:
         """The stream does not take more: what it shows is uncertain, so its message is rewritten."""
         _log.info("a stream ended early", turn=self._turn.id, reason=str(error))
-        self._pacer.stream_ended()
-        self._way = "rewrite"
+        self._go("rewrite")
         if not isinstance(error, StreamClosed):
             await self._parts.end_stream(self._parts.made[-1])
 
@@ -288,7 +308,7 @@ class SlackReply:
         """Make the messages from the current part on show the text, splitting it where it is too long."""
         end = len(self._text)
         text = self._opening + self._text[self._base :]
-        if not final and (len(self._text) < self._floor or not self._pacer.may("chat.update")):
+        if not final and (len(self._text) < len(self._before) or not self._pacer.may("chat.update")):
             return
         pieces = split(text, REWRITE_LIMIT) or ([""] if final and self._parts.made[self._index :] else [])
         for number, piece in enumerate(pieces, start=self._index):
@@ -315,30 +335,23 @@ class SlackReply:
     async def _close(self, below: Sequence[blocks.Block], fallback: str = "") -> tuple[str, ...]:
         """Bring the reply to its end: everything shown, nothing streaming, no status left."""
         await self._status.settle()
+        surplus: tuple[str, ...] = ()
         try:
             await self._end_writer()
-        except StreamStopped:
-            raise
-        except SlackGone:
-            await self._status.clear()
-            return ()
-        except SlackError as error:
-            _log.info("the writer failed before the end", turn=self._turn.id, reason=str(error))
-            if self._way == "stream":
-                await self._fall_back(error)
-        try:
             if self._way == "stream":
                 await self._end_stream(below)
-            if not self._status.cleared_by_stream:
+            if self._way != "closed":
                 await self._rewrite(below, final=True, fallback=fallback)
+                pieces = len(split(self._opening + self._text[self._base :], REWRITE_LIMIT)) or 1
+                surplus = tuple(self._parts.made[self._index + pieces :])
         except SlackGone:
+            if not self._parts.made:
+                raise
             # Somebody deleted the reply while it was written: it is not posted again.
             _log.info("the reply was deleted while it was written", turn=self._turn.id)
-        await self._status.clear()
-        if self._status.cleared_by_stream:
-            return ()
-        pieces = len(split(self._opening + self._text[self._base :], REWRITE_LIMIT)) or 1
-        return tuple(self._parts.made[self._index + pieces :])
+        await self._status.clear(by_stream=self._way == "closed")
+        self._go("closed")
+        return surplus
 
     async def _end_stream(self, below: Sequence[blocks.Block]) -> None:
         """Stop the stream with the rest of the text, in as many messages as that takes."""
@@ -351,14 +364,10 @@ class SlackReply:
                 await self._pacer.wait_for("chat.stopStream")
         try:
             await self._parts.stop(self._parts.made[-1], self._text[self._shown :], below)
-        except SlackUnreachable:
-            raise
-        except SlackGone:
-            self._pacer.stream_ended()
+        except (SlackUnreachable, SlackGone):
             raise
         except SlackError as error:
             await self._fall_back(error)
             return
-        self._pacer.stream_ended()
         self._shown = len(self._text)
-        self._status.cleared_by_stream = True
+        self._go("closed")

@@ -5,11 +5,13 @@ is quarantined and acked, so that it is not delivered again and again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from time import time
 from typing import Any
 
 import structlog
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -22,6 +24,7 @@ _log = structlog.get_logger(__name__)
 PING_SECONDS = 5
 """Without an answer to four pings the socket counts as dead."""
 
+_NOT_FOUND = 404
 _OPENED_POLL_SECONDS = 0.02
 
 Quarantine = Callable[[Any, str], Awaitable[None]]
@@ -30,22 +33,28 @@ Quarantine = Callable[[Any, str], Awaitable[None]]
 class Socket(AsyncSocketModeHandler):
     """The connection to Slack. Make it inside a running loop."""
 
-    def __init__(self, app: AsyncApp, app_token: str, url: str, quarantine: Quarantine) -> None:
+    def __init__(self, app: AsyncApp, app_token: str, url: str | None, quarantine: Quarantine) -> None:
         super().__init__(app, app_token, ping_interval=PING_SECONDS)
         self.client.wss_uri = url
         self._quarantine = quarantine
 
     async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
         """Give an envelope to Bolt; ack it once what it brought is kept."""
-        if reason := unparsable(req):
-            try:
-                await self._quarantine(req.payload, reason)
-            except StoreError as error:
-                _log.error("an unreadable event was not kept: it is not acked", error=str(error))
-                return
-            await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
+        began = time()
+        try:
+            response = await run_async_bolt_app(self.app, req)
+            reason = "no handler" if response.status == _NOT_FOUND else ""
+        except Exception as error:  # noqa: BLE001  Bolt reads fields before any handler, and may fail in any way
+            reason = type(error).__name__
+        if not reason:
+            await send_async_response(client, req, response, began)
             return
-        await super().handle(client, req)
+        try:
+            await self._quarantine(req.payload, reason)
+        except StoreError as error:
+            _log.warning("an unreadable event was not kept: it is not acked", error=str(error))
+            return
+        await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
 
     async def keep(self) -> None:
         """Open the socket and keep it open, until cancelled.
@@ -77,27 +86,3 @@ class Socket(AsyncSocketModeHandler):
         session = getattr(self.client, "aiohttp_client_session", None)
         if session is not None and not session.closed:
             await session.close()
-
-
-def unparsable(request: SocketModeRequest) -> str | None:
-    """Why Bolt would choke on this, or answer that it knows no handler for it."""
-    payload: Any = request.payload
-    if not isinstance(payload, Mapping):
-        return "a payload that is no object"
-    if request.type != "events_api":
-        return None
-    event = payload.get("event")
-    if payload.get("type") != "event_callback":
-        return "no event_callback"
-    if not isinstance(event, Mapping) or not isinstance(event.get("type"), str):
-        return "an event without a type"
-    for key in ("channel", "user", "subtype", "bot_id", "thread_ts", "ts"):
-        if not isinstance(event.get(key), str | None):
-            return f"{key} is {type(event[key]).__name__}"
-    for key in ("team_id", "event_id", "enterprise_id"):
-        if not isinstance(payload.get(key), str | None):
-            return f"{key} is {type(payload[key]).__name__}"
-    granted = payload.get("authorizations") or []
-    if not (isinstance(granted, list) and all(isinstance(each, Mapping) for each in granted)):
-        return "authorizations are no list of objects"
-    return None

@@ -6,13 +6,13 @@ that is taken up again clears what its dead owner may have left.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any
 
 import structlog
 
-from bot.errors import SlackError, SlackNotAllowed
+from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackRefused
 from bot.ports import Turn
 from bot.slack.api import SlackAPI
 
@@ -42,13 +42,14 @@ class Abilities:
 class Status:
     """The status of one turn. Never awaited before the model is asked; awaited before the last write."""
 
-    def __init__(self, api: SlackAPI, abilities: Abilities, turn: Turn) -> None:
+    def __init__(self, api: SlackAPI, abilities: Abilities, turn: Turn, *, check: Callable[[], None]) -> None:
         self._api = api
         self._abilities = abilities
         self._turn = turn
+        self._check = check
         self._task: asyncio.Task[None] | None = None
-        self._shown = turn.resumed
-        self.cleared_by_stream = False
+        # What a dead owner of a turn may have left is taken away as if it were ours.
+        self._shown = self._eyes = turn.resumed
 
     def show(self, words: str) -> None:
         """Begin to show it, and keep showing it."""
@@ -63,16 +64,14 @@ class Status:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def clear(self) -> None:
-        """Take it away, whatever was shown."""
+    async def clear(self, *, by_stream: bool = False) -> None:
+        """Take it away, whatever was shown. `by_stream`: the end of the stream has done so."""
         await self.settle()
-        if not self._shown:
-            return
-        self._shown = False
-        if not self.cleared_by_stream:
+        if self._shown and not by_stream:
             await self._set("")
-        if not self._abilities.has(self._way) or self._turn.resumed:
+        if self._eyes:
             await self._look("reactions.remove")
+        self._shown = self._eyes = False
 
     @property
     def _way(self) -> str:
@@ -81,24 +80,30 @@ class Status:
     async def _keep(self, words: str) -> None:
         while await self._set(words):  # noqa: ASYNC110  the clock tells when it fades, no event does
             await asyncio.sleep(_RENEW_SECONDS)
+        self._eyes = True
         await self._look("reactions.add")
 
     async def _set(self, words: str) -> bool:
         """Set the status in the way of this kind of thread; False where that way is closed."""
         if not self._abilities.has(self._way):
             return False
+        self._check()
         thread = {"channel_id": self._turn.thread.channel, "thread_ts": self._turn.thread.thread_ts}
+        # Taking it away must work; showing it is tried again when it would fade.
+        tries = 1 if words else 5
         if self._turn.direct:
-            call = self._api.call(
-                "agents.sessions.setStatus", status="processing" if words else "active", **thread
-            )
+            status = "processing" if words else "active"
+            call = self._api.repeat("agents.sessions.setStatus", tries=tries, status=status, **thread)
         else:
-            call = self._api.call("assistant.threads.setStatus", status=words, **thread)
+            call = self._api.repeat("assistant.threads.setStatus", tries=tries, status=words, **thread)
         try:
             await _finished(call)
         except SlackNotAllowed as error:
             self._abilities.refuse(self._way)
             _log.info("status is not shown in this way here", way=self._way, reason=error.code)
+            return False
+        except (SlackGone, SlackRefused) as error:
+            _log.info("no status in this thread", turn=self._turn.id, reason=str(error))
             return False
         except SlackError as error:
             _log.warning("a status was not set", turn=self._turn.id, reason=str(error))
@@ -106,12 +111,10 @@ class Status:
 
     async def _look(self, method: str) -> None:
         """👀 on the question, or not any more."""
+        self._check()
+        question: dict[str, Any] = {"channel": self._turn.thread.channel, "timestamp": self._turn.question_ts}
         try:
-            await _finished(
-                self._api.call(
-                    method, name=EYES, channel=self._turn.thread.channel, timestamp=self._turn.question_ts
-                )
-            )
+            await _finished(self._api.repeat(method, name=EYES, **question))
         except SlackError as error:
             _log.debug("a reaction was not changed", turn=self._turn.id, reason=str(error))
 

@@ -1,7 +1,8 @@
 """The workspace as the core sees it: its threads, its people, the replies in it."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -17,7 +18,7 @@ from bot.slack.parts import Parts
 from bot.slack.people import People
 from bot.slack.reply import SlackReply
 from bot.slack.status import Abilities, Status
-from bot.slack.text import Links, links, mentions, read
+from bot.slack.text import mentions, read
 
 _log = structlog.get_logger(__name__)
 
@@ -25,14 +26,11 @@ _log = structlog.get_logger(__name__)
 class SlackWorkspace(Workspace):
     """One Slack workspace. `settle` is in seconds."""
 
-    def __init__(
-        self, api: SlackAPI, store: Store, me: Me, *, settle: float, link_domains: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, api: SlackAPI, store: Store, me: Me, *, settle: float) -> None:
         self._api = api
         self._store = store
         self._me = me
         self._settle = settle
-        self._link_domains = tuple(link_domains)
         self._people = People(api, store, me)
         self._history = History(api, me)
         self._abilities = Abilities()
@@ -54,22 +52,12 @@ class SlackWorkspace(Workspace):
             line.ts: read(line.text, me=self._me.user, names=names) for line in lines if line.role == "user"
         }
 
-    def reply(
-        self, turn: Turn, lines: Sequence[Line], people: Mapping[str, Person], check: Callable[[], None]
-    ) -> SlackReply:
-        """See `Workspace`. Links that people of the thread wrote stay whole."""
-        written = frozenset[str]().union(*(links(line.text) for line in lines if line.role == "user"))
+    def reply(self, turn: Turn, check: Callable[[], None]) -> SlackReply:
+        """See `Workspace`."""
         parts = Parts(self._api, self._history, self._store, turn, check=check, settle=self._settle)
-        return SlackReply(
-            parts,
-            Status(self._api, self._abilities, turn),
-            self._abilities,
-            self._api.pacer,
-            turn,
-            names={user: person.name for user, person in people.items()},
-            links=Links(written, self._link_domains),
-            hint=partial(self._hint, turn),
-        )
+        status = Status(self._api, self._abilities, turn, check=check)
+        pacer, hint = self._api.pacer, partial(self._hint, turn)
+        return SlackReply(parts, status, self._abilities, pacer, turn, hint=hint)
 
     async def _hint(self, turn: Turn) -> str:
         """Once per person: how to go on, where Slack does not show a DM's threads by itself."""
@@ -82,15 +70,13 @@ class SlackWorkspace(Workspace):
         """See `Workspace`."""
         return await self._history.read(thread, until)
 
-    async def tell(self, thread: ThreadKey, user: str, reason: str) -> None:
+    async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str) -> None:
         """See `Workspace`. A note that cannot be given is only logged."""
+        # Slack shows a private note in a thread only where there is one already.
+        place: dict[str, Any] = {} if ts == thread.thread_ts else {"thread_ts": thread.thread_ts}
         try:
             await self._api.repeat(
-                "chat.postEphemeral",
-                channel=thread.channel,
-                thread_ts=thread.thread_ts,
-                user=user,
-                text=NOTES[reason],
+                "chat.postEphemeral", channel=thread.channel, user=user, text=NOTES[reason], **place
             )
         except SlackError as error:
             _log.warning("a private note was not given", reason=reason, error=str(error))

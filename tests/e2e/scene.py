@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.sandbox.bedrock import Asked, Bedrock
 from bot.sandbox.slack import Slack
-from tests.e2e.conftest import Bobbin
+from tests.e2e.conftest import Bobbin, shown
 
 _WORDS = re.compile(r'<message from="(?P<who>[^"]*)"[^>]*>(?P<words>.*?)</message>', re.DOTALL)
 _WITNESS = "say exactly: heard"
@@ -65,6 +65,10 @@ class Scene:
     async def answered(self, thread: str, count: int = 1) -> list[str]:
         """Wait for so many answers."""
         return await self.bobbin.answered(self.channel, thread, count)
+
+    async def shows(self, thread: str, texts: list[str]) -> None:
+        """Wait until these are Bobbin's messages in a thread: where it cannot stream, they grow."""
+        await self.slack.wait_for(lambda: [shown(message) for message in self.answers(thread)] == texts)
 
     def answers(self, thread: str) -> list[dict[str, Any]]:
         """Bobbin's messages in a thread."""

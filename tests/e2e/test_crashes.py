@@ -173,5 +173,7 @@ async def test_twelve_kills_at_random_moments_leave_thirty_six_whole_answers(
     for place, thread, words in asked:
         assert [shown(message).strip() for message in bobbin.answers(place, thread)] == [words]
     assert len(asked) == 36
-    assert await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state") == [("answered", 36)]
+    assert await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state") == [
+        ("answered", 36)
+    ]
     await nothing_is_left(bobbin, slack)

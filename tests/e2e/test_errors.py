@@ -78,7 +78,8 @@ def said(request: Any) -> list[str]:
 # ---------------------------------------------------------------- each error
 
 
-async def test_each_error_is_said_once_in_words_to_act_on(bobbin: Bobbin, slack: Slack) -> None:
+async def test_each_error_is_said_once_in_words_to_act_on(make: Make, slack: Slack) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
     ann = slack.add_person("Ann Lee")
     channel = slack.dm(ann)
     threads = {fault: await slack.say(ann, channel, f"fail {fault}") for fault in EXPECTED}
@@ -233,12 +234,12 @@ async def test_what_people_saw_of_a_broken_answer_is_read_by_the_next_turn(
 ) -> None:
     bobbin = await make(SLACK_PACING="off").start()
     bedrock.pace = 0.01
-    bedrock.faults.add("no_access", after_events=40)
+    bedrock.faults.add("content_filtered")
     channel, thread = await ask(bobbin, slack, "300 words please")
     message = await failed(bobbin, channel, thread)
     assert len(bobbin.answers(channel, thread)) == 1
     assert "the loom goes on" in visible(message)
-    assert "no access" in visible(message)
+    assert "content filter" in visible(message)
     user = slack.message(channel, thread)["user"]
     await slack.say(user, channel, "What's 1+1?", thread=thread)
     await whole(bobbin, channel, thread, 2)

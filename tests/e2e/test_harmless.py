@@ -31,9 +31,11 @@ Long: https://evil.example/{"x" * 140}{SECRET}
 Split by `code <!here> and | <!everyone>` it ends.
 """
 
-LIVE = {
+PINGS = {
     "a ping or a channel's name": r"<[!@#]",
     "Slack's own link": r"<(?:https?|mailto|javascript|data):[^>\s]*[|>]",
+}
+LIVE = PINGS | {
     "an image": r"!\[",
     "a definition": r"(?m)^\s*\[[^\]]*\]:",
     "a query, a fragment or userinfo": r"https?://[^\s)`>|]*[?#@]",
@@ -42,6 +44,7 @@ LIVE = {
     "another scheme": r"\]\(\s*(?!https?:|mailto:)",
     "the secret in a link": rf"\]\([^)]*{SECRET}|https?://[^\s`]*{SECRET}",
 }
+FENCED = re.compile(r"(?ms)^```.*?(?:^```|\Z)")
 
 
 def texts(node: Any) -> list[str]:
@@ -52,18 +55,36 @@ def texts(node: Any) -> list[str]:
     return [text for value in values for text in texts(value)]
 
 
+def plain(arguments: Any) -> list[str]:
+    return [
+        element["text"]
+        for block in arguments.get("blocks") or []
+        if block["type"] == "context"
+        for element in block["elements"]
+        if element["type"] == "plain_text"
+    ]
+
+
+def _judge(where: str, text: str, patterns: dict[str, str]) -> None:
+    for name, pattern in patterns.items():
+        found = re.search(pattern, text)
+        assert not found, f"{name} in {where}: {text[max(0, found.start() - 40) : found.end() + 80]!r}"
+
+
 def judge(slack: Slack) -> None:
     """Nothing live in any argument of any call, nor in what the calls of one stream add up to."""
     streams: defaultdict[str, str] = defaultdict(str)
     for call in slack.calls():
         if not call.name.startswith("chat.") and call.name != "assistant.threads.setStatus":
             continue
+        delta = call.arguments.get("markdown_text", "")
         ts = str((call.result or {}).get("ts", call.arguments.get("ts")))
-        streams[ts] += call.arguments.get("markdown_text", "")
+        streams[ts] += delta
         for text in [*texts(call.arguments), streams[ts]]:
-            for name, pattern in LIVE.items():
-                found = re.search(pattern, text)
-                assert not found, f"{name} in {call.name}: {text[max(0, found.start() - 40) : found.end() + 80]!r}"
+            _judge(call.name, text, PINGS)
+            # A delta may be the middle of a block of code: the sum tells. Slack links nothing in plain text.
+            if text != delta and text not in plain(call.arguments):
+                _judge(call.name, FENCED.sub("", text), LIVE)
         if call.name == "chat.postMessage":
             assert call.arguments["unfurl_links"] is False
             assert call.arguments["unfurl_media"] is False
@@ -121,7 +142,7 @@ async def test_the_names_of_people_and_files_are_harmless_too(bobbin: Bobbin, sl
     words = f"{bobbin.me} say exactly: Hello &lt;@{ann}&gt;, I have &lt;!here&gt; read."
     thread = await slack.say(ann, channel, words, files=files)
     await whole(bobbin, channel, thread)
-    assert "cannot open files" in below(bobbin.answers(channel, thread)[0])[0]
+    assert below(bobbin.answers(channel, thread)[0])[0].startswith("I cannot open files yet")
     judge(slack)
 
 

@@ -20,7 +20,7 @@ async def _refused_once(scene: Scene, user: str, witness: str = "") -> None:
         thread = await scene.mention(text, by=user)
         await scene.heard(witness)
         assert not scene.answers(thread)
-    await scene.say("in a DM?", by=user)
+    await scene.slack.say(user, scene.slack.dm(user), "in a DM?")
     await scene.heard(witness)
     assert len(scene.requests) == before
     (note,) = scene.slack.ephemerals(user)
@@ -146,7 +146,7 @@ async def test_an_allowed_bot_is_answered_when_it_mentions_bobbin(make: Make, by
     await bobbin.start()
     as_bot = {"as_bot": "ci"} if by == "classic" else {}
     thread = await scene.mention("say exactly: at once", by=ci, **as_bot)
-    assert await scene.answered(thread) == ["at once"]
+    await scene.shows(thread, ["at once"])
     await scene.say("an aside", by=ci, thread=thread, **as_bot)
     await scene.mention("say exactly: never", by=other, thread=thread)
     await scene.heard()
@@ -157,7 +157,7 @@ async def test_an_allowed_bot_is_neither_a_guest_nor_a_stranger(make: Make) -> N
     scene = Scene(await make(GUESTS="refuse", ALLOWED_BOTS="B0CLASSIC").start())
     await scene.say("hello all", by=scene.slack.add_person("Eve", external_team="T0OTHER"))
     thread = await scene.mention("say exactly: at once", as_bot="ci")
-    assert await scene.answered(thread) == ["at once"]
+    await scene.shows(thread, ["at once"])
 
 
 async def test_replies_may_be_answered_by_mention_only(make: Make) -> None:

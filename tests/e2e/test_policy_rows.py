@@ -2,14 +2,12 @@
 who may ask in test_policy_admission.py."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.scripted import Messages, Scripted
 from tests.e2e.conftest import Bobbin
-from tests.e2e.scene import Scene, read, running, system, words
+from tests.e2e.scene import Scene, read, running, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -89,78 +87,6 @@ async def test_a_file_is_named_in_the_answers_note_and_to_the_model(scene: Scene
     assert "plan.pdf" not in str(scene.answers(thread)[1]["blocks"])
 
 
-# ---------------------------------------------------------------- silence
-
-
-async def test_words_between_people_may_be_left_unanswered_and_the_next_turn_reads_them(scene: Scene) -> None:
-    thread = await scene.joined()
-    shows = len(scene.slack.status(scene.channel, thread).history)
-    await scene.say("Ann, say exactly: [[silent]]", by=scene.ben, thread=thread)
-    await scene.bedrock.wait_for(lambda _: len(scene.requests) == 2)
-    await scene.heard()
-    assert "[[silent]]" in system(scene.requests[1])
-    assert len(scene.answers(thread)) == 1
-    assert len(scene.slack.status(scene.channel, thread).history) == shows
-    assert scene.outcome() == "silent"
-    await scene.mention("who said what?", thread=thread)
-    assert "[[silent]]" not in (await scene.answered(thread, 2))[1].splitlines()[0]
-    assert ("Ben Roe", "Ann, say exactly: [[silent]]") in read(scene.requests[2])
-    assert "[[silent]]" not in [said for who, said in read(scene.requests[2]) if not who]
-
-
-class Stubborn(Scripted):
-    """Keeps silent the first time that it is asked "hush", or every time at "hush for ever"."""
-
-    def answer(self, messages: Messages, system: str) -> str:
-        newest = str(messages[-1])
-        firm = "answer it in words" in system
-        silent = "hush for ever" in newest or ("hush" in newest and not firm)
-        return "[[silent]]" if silent else super().answer(messages, system)
-
-
-async def _called(scene: Scene, how: str, text: str) -> str:
-    """Say it where silence is no answer; the thread."""
-    if how == "dm":
-        scene.channel = scene.slack.dm(scene.ann)
-        return await scene.say(text)
-    if how == "mention":
-        thread = await scene.say("Lunch?", by=scene.ben)
-        await scene.mention(text, thread=thread)
-        return thread
-    thread = await scene.joined()
-    await scene.say(text, thread=thread)
-    return thread
-
-
-@pytest.mark.parametrize("how", ["mention", "dm", "only person"])
-async def test_silence_to_whom_it_was_called_by_is_asked_again(
-    scene: Scene, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scene.bedrock, "model", Stubborn())
-    thread = await _called(scene, how, "hush, what's 2+2?")
-    count = 1 + (how == "only person")
-    assert (await scene.answered(thread, count))[-1].startswith("4")
-    assert "[[silent]]" not in system(scene.requests[-1])
-    assert len(scene.requests) == count + 1
-
-
-@pytest.mark.parametrize("how", ["mention", "dm", "only person"])
-async def test_silent_twice_is_an_error_and_the_words_are_not_lost(
-    scene: Scene, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scene.bedrock, "model", Stubborn())
-    thread = await _called(scene, how, "hush for ever")
-    count = 1 + (how == "only person")
-    await scene.answered(thread, count)
-    assert "Try again" in str(scene.answers(thread)[-1]["blocks"])
-    await scene.heard()
-    assert scene.outcome() == "failed"
-    monkeypatch.undo()
-    await scene.mention("say exactly: back again", thread=thread)
-    assert (await scene.answered(thread, count + 1))[-1] == "back again"
-    assert "hush for ever" in words(scene.requests[-1])
-
-
 # ---------------------------------------------------------------- history only
 
 
@@ -228,106 +154,6 @@ async def test_a_long_thread_is_read_from_all_its_pages(
     assert before == [f"message {number}" for number in range(count - kept, count)]
 
 
-# ---------------------------------------------------------------- a thread at rest
-
-
-async def _long_ago(scene: Scene, text: str) -> str:
-    """A thread with one answer, begun eight days ago."""
-    ts = f"{int(scene.slack.workspace.new_ts().split('.')[0]) - 8 * 24 * 3600}.000100"
-    place = scene.slack.workspace.channels[scene.channel]
-    place.messages[ts] = {"type": "message", "user": scene.ann, "text": text, "ts": ts}
-    facts = {"channel": scene.channel, "channel_type": place.kind, "event_ts": ts}
-    scene.slack.deliver_raw(place.messages[ts] | facts)
-    await scene.answered(ts)
-    return ts
-
-
-async def test_a_thread_silent_for_a_week_is_answered_only_by_mention(scene: Scene) -> None:
-    thread = await _long_ago(scene, f"{scene.me} hello")
-    await scene.say("Is anybody there?", thread=thread)
-    await scene.heard()
-    assert len(scene.answers(thread)) == 1
-    await scene.mention("and now?", thread=thread)
-    await scene.answered(thread, 2)
-    assert words(scene.requests[1]) == ["hello", "Is anybody there?", "and now?"]
-    await scene.say("say exactly: awake again", thread=thread)
-    assert (await scene.answered(thread, 3))[2] == "awake again"
-
-
-async def test_a_dm_is_answered_however_long_it_was_silent(scene: Scene) -> None:
-    scene.channel = scene.slack.dm(scene.ann)
-    thread = await _long_ago(scene, "Hello")
-    await scene.say("say exactly: of course", thread=thread)
-    assert (await scene.answered(thread, 2))[1] == "of course"
-
-
-async def _muted_by_word(scene: Scene, thread: str, *, off: bool) -> None:
-    await scene.say("Wake!" if off else "mute", by=scene.ben, thread=thread)
-
-
-async def _muted_by_mention(scene: Scene, thread: str, *, off: bool) -> None:
-    await scene.mention("wake" if off else "mute", by=scene.ben, thread=thread)
-
-
-async def _muted_by_reaction(scene: Scene, thread: str, *, off: bool) -> None:
-    act = scene.slack.unreact if off else scene.slack.react
-    await act(scene.ben, scene.channel, thread, "no_bell")
-
-
-@pytest.mark.parametrize("mute", [_muted_by_word, _muted_by_mention, _muted_by_reaction])
-async def test_a_muted_thread_is_answered_only_by_mention_until_it_is_woken(scene: Scene, mute: Any) -> None:
-    thread = await scene.joined()
-    await mute(scene, thread, off=False)
-    await scene.acked()
-    await scene.say("are you there?", thread=thread)
-    await scene.heard()
-    assert len(scene.answers(thread)) == 1
-    await scene.mention("say exactly: yes", thread=thread)
-    assert (await scene.answered(thread, 2))[1] == "yes"
-    assert "are you there?" in words(scene.requests[1])
-    await scene.say("still muted?", thread=thread)
-    await scene.heard()
-    assert len(scene.answers(thread)) == 2
-    await mute(scene, thread, off=True)
-    await scene.acked()
-    await scene.say("say exactly: listening", thread=thread)
-    assert (await scene.answered(thread, 3))[2] == "listening"
-    assert not {"mute", "Wake!", "wake"} & set(words(scene.requests[-1]))
-    told = [note["text"] for note in scene.slack.ephemerals(scene.ben)]
-    assert [text.split()[0] for text in told] == ([] if mute is _muted_by_reaction else ["Muted:", "I"])
-
-
-async def test_a_muted_dm_thread_is_left_alone_and_a_new_one_is_not(scene: Scene) -> None:
-    scene.channel = scene.slack.dm(scene.ann)
-    thread = await scene.say("Hello")
-    await scene.answered(thread)
-    await scene.say("mute", thread=thread)
-    await scene.acked()
-    await scene.say("note to myself", thread=thread)
-    await scene.heard()
-    assert len(scene.answers(thread)) == 1
-    await scene.answered(await scene.say("say exactly: a new thread"))
-    await scene.mention("say exactly: called", thread=thread)
-    assert (await scene.answered(thread, 2))[1] == "called"
-
-
-async def test_the_bell_on_another_message_mutes_nothing(scene: Scene) -> None:
-    thread = await scene.joined()
-    await scene.slack.react(scene.ben, scene.channel, str(scene.answers(thread)[0]["ts"]), "no_bell")
-    await scene.slack.react(scene.ben, scene.channel, thread, "bell")
-    await scene.acked()
-    await scene.say("say exactly: listening", thread=thread)
-    assert (await scene.answered(thread, 2))[1] == "listening"
-
-
-async def test_a_word_is_a_command_only_as_the_whole_message(scene: Scene) -> None:
-    thread = await scene.joined()
-    await scene.say("say exactly: mute what?", thread=thread)
-    assert (await scene.answered(thread, 2))[1] == "mute what?"
-    await scene.say("say exactly: not muted", thread=thread)
-    assert (await scene.answered(thread, 3))[2] == "not muted"
-
-
 # ---------------------------------------------------------------- none of its business
 
 
@@ -363,29 +189,6 @@ async def test_in_a_joined_thread_bots_are_history_and_unfurls_and_joins_nothing
     await scene.say("which builds?", thread=thread)
     await scene.answered(thread, 2)
     assert words(scene.requests[1]) == ["Hello", "build 7 is red", "build 8 is red", "which builds?"]
-
-
-# ---------------------------------------------------------------- stop by word
-
-
-async def test_anyone_in_the_thread_stops_an_answer_by_the_word(scene: Scene) -> None:
-    thread = await scene.mention("wait 60")
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
-    await scene.say("stop", by=scene.ben, thread=thread)
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
-    await scene.say("say exactly: going on", thread=thread)
-    assert (await scene.answered(thread))[-1] == "going on"
-    assert words(scene.requests[1]) == ["wait 60", "say exactly: going on"]
-
-
-async def test_stop_with_nothing_to_stop_is_no_question(scene: Scene) -> None:
-    thread = await scene.joined()
-    await scene.mention("stop", thread=thread)
-    await scene.heard()
-    assert len(scene.requests) == 1
-    await scene.say("say exactly: next", thread=thread)
-    assert (await scene.answered(thread, 2))[1] == "next"
-    assert words(scene.requests[1]) == ["Hello", "say exactly: next"]
 
 
 # ---------------------------------------------------------------- the welcome

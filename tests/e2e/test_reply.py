@@ -54,8 +54,11 @@ async def whole(bobbin: Bobbin, channel: str, thread: str, count: int = 1) -> li
     return await bobbin.answered(channel, thread, count)
 
 
-def reactions(slack: Slack, channel: str, ts: str) -> list[str]:
-    return [reaction["name"] for reaction in slack.message(channel, ts).get("reactions", [])]
+async def eyes(slack: Slack, channel: str, ts: str, expected: list[str]) -> None:
+    """Wait until these reactions are on a message, and no others."""
+    await slack.wait_for(
+        lambda: [each["name"] for each in slack.message(channel, ts).get("reactions", [])] == expected
+    )
 
 
 def words_of(texts: list[str]) -> list[str]:
@@ -97,22 +100,23 @@ async def test_in_a_channel_the_status_has_words_and_goes(
     assert not slack.calls("reactions.add")
 
 
-@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("where", ["a dm", "a channel"])
 async def test_where_no_status_is_shown_eyes_are_on_the_question_until_it_is_answered(
-    bobbin: Bobbin, slack: Slack, bedrock: Bedrock, direct: bool
+    bobbin: Bobbin, slack: Slack, bedrock: Bedrock, where: str
 ) -> None:
     slack.workspace.agent = False
     slack.faults.add("assistant.threads.setStatus", "missing_scope", times=None)
     ann = slack.add_person("Ann Lee")
-    channel = slack.dm(ann) if direct else slack.add_channel("general", members=(ann,))
+    channel = slack.dm(ann) if where == "a dm" else slack.add_channel("general", members=(ann,))
+    method = "agents.sessions.setStatus" if where == "a dm" else "assistant.threads.setStatus"
     for question in ("What's 1+1?", "What's 2+2?"):
         bedrock.hold()
         thread = await slack.say(ann, channel, f"{bobbin.me} {question}")
-        await slack.wait_for(lambda: reactions(slack, channel, thread) == ["eyes"])
+        await eyes(slack, channel, thread, ["eyes"])
         bedrock.release()
-        await bobbin.answered(channel, thread)
-        await slack.wait_for(lambda: reactions(slack, channel, thread) == [])
-    refused = slack.calls("agents.sessions.setStatus" if direct else "assistant.threads.setStatus")
+        await whole(bobbin, channel, thread)
+        await eyes(slack, channel, thread, [])
+    refused = slack.calls(method)
     assert len(refused) == 1
 
 
@@ -121,7 +125,7 @@ async def test_eyes_go_when_the_answer_fails(bobbin: Bobbin, slack: Slack) -> No
     slack.faults.add("assistant.threads.setStatus", "missing_scope", times=None)
     channel, thread = await ask(bobbin, slack, "fail no_access")
     await bobbin.answered(channel, thread)
-    assert reactions(slack, channel, thread) == []
+    await eyes(slack, channel, thread, [])
 
 
 # ---------------------------------------------------------------- the stream and its fallbacks
@@ -218,21 +222,21 @@ def long_answer() -> tuple[str, list[str]]:
     return text, [*marks, "e000"]
 
 
-@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("way", ["stream", "updates"])
 async def test_a_long_answer_goes_on_in_further_messages_and_nothing_is_lost_or_doubled(
-    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock, streams: bool
+    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock, way: str
 ) -> None:
     text, marks = long_answer()
     assert len(text) > 29_000
     bedrock.model = Says(text)
     bedrock.pace = 0.002
-    if not streams:
+    if way == "updates":
         slack.faults.add("chat.startStream", "unknown_method", times=None)
     bobbin = await make(SLACK_PACING="off").start()
     channel, thread = await ask(bobbin, slack, "Tell me everything.")
     parts = await whole(bobbin, channel, thread)
-    assert all(len(part) <= (12_000 if streams else 4_000) for part in parts)
-    assert len(parts) == (3 if streams else len(parts))
+    assert all(len(part) <= (12_000 if way == "stream" else 4_000) for part in parts)
+    assert len(parts) == (3 if way == "stream" else len(parts))
     assert re.findall(r"\b(?:call_)?([prce]\d{3})\b", "\n".join(parts)) == marks
     for part in parts:
         assert part.count("```") % 2 == 0
@@ -242,7 +246,7 @@ async def test_a_long_answer_goes_on_in_further_messages_and_nothing_is_lost_or_
         if "call_c" in part:
             assert "```python" in part
     assert [below(message) for message in bobbin.answers(channel, thread)[:-1]] == [[]] * (len(parts) - 1)
-    if streams:
+    if way == "stream":
         assert not slack.calls("chat.update")
         stops = [call.arguments.get("session_status") for call in slack.calls("chat.stopStream")]
         assert stops == ["processing", "processing", "active"]
@@ -262,9 +266,11 @@ async def test_an_answer_cut_off_by_its_limit_says_so(bobbin: Bobbin, slack: Sla
 
 async def half_shown(bobbin: Bobbin, slack: Slack, channel: str, thread: str) -> str:
     """Wait until some of an answer stands there; its text."""
-    return await slack.wait_for(
-        lambda: next(
-            (text for message in bobbin.answers(channel, thread) if len(text := shown(message)) > 60), ""
+    return str(
+        await slack.wait_for(
+            lambda: next(
+                (text for message in bobbin.answers(channel, thread) if len(text := shown(message)) > 60), ""
+            )
         )
     )
 
@@ -292,13 +298,13 @@ async def test_slacks_stop_ends_the_answer_where_it_stands(
     assert spoken[1]["content"][0]["text"].strip() == answer.strip()
 
 
-@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("way", ["stream", "updates"])
 async def test_the_word_stop_ends_the_answer_in_a_channel(
-    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock, streams: bool
+    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock, way: str
 ) -> None:
     bobbin = await make(SLACK_PACING="off").start()
     bedrock.pace = 0.05
-    if not streams:
+    if way == "updates":
         slack.faults.add("chat.startStream", "unknown_method", times=None)
     channel, thread = await ask(bobbin, slack, "1000 words please")
     text = await half_shown(bobbin, slack, channel, thread)
@@ -326,3 +332,31 @@ async def test_stop_before_the_first_word_leaves_nothing_behind(
     assert written(slack) == []
     await slack.say(ann, channel, "And 3 more added to that?", thread=thread)
     assert (await whole(bobbin, channel, thread))[0].startswith("2, then 5")
+
+
+async def test_a_stop_that_only_a_refused_append_tells_of_ends_the_answer(
+    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    bedrock.pace = 0.3
+    slack.faults.add("chat.appendStream", "stopped_by_user", times=None)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    (answer,) = await whole(bobbin, channel, thread)
+    assert len(answer) < 200
+    assert below(bobbin.answers(channel, thread)[0]) == ["Stopped.", FOOTER]
+
+
+async def test_a_stop_while_a_broken_answer_is_asked_for_again_leaves_what_was_shown(
+    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(SLACK_PACING="off").start()
+    bedrock.pace = 0.01
+    bedrock.faults.add("cut", after_events=50)
+    channel, thread = await ask(bobbin, slack, "300 words please")
+    await slack.wait_for(lambda: slack.calls("chat.stopStream"))
+    text = await half_shown(bobbin, slack, channel, thread)
+    await slack.say(slack.message(channel, thread)["user"], channel, "stop", thread=thread)
+    (answer,) = await whole(bobbin, channel, thread)
+    assert answer.strip() == text.strip()
+    assert below(bobbin.answers(channel, thread)[0]) == ["Stopped.", FOOTER]
+    assert len(bedrock.requests) == 1

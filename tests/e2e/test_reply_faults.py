@@ -1,7 +1,6 @@
 """The reply when the model's stream breaks, and when Slack fails, loses answers or refuses."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,22 +18,20 @@ def whole_answer(bedrock: Bedrock) -> list[str]:
     return words_of([bedrock.requests[-1].answer])
 
 
-async def closed(bobbin: Bobbin, why: str = "turn ended") -> dict[str, Any]:
-    """Wait for this line of the log, which may come after the last change in Slack."""
+async def closed(bobbin: Bobbin, count: int = 1) -> dict[str, Any]:
+    """Wait for the log to say that so many turns ended, which may come after the last change in Slack."""
     async with asyncio.timeout(20):
         while True:
-            for line in bobbin.log:
-                if line.get("event") == why:
-                    return line
+            ends = [line for line in bobbin.log if line.get("event") == "turn ended"]
+            if len(ends) >= count:
+                return ends[-1]
             await asyncio.sleep(0.05)
 
 
 # ---------------------------------------------------------------- the model's stream breaks
 
 
-@pytest.mark.parametrize(
-    "fault", ["reset", "cut", "stall", "bad_crc", "internal", "throttled", "model_stream_error", "strange"]
-)
+@pytest.mark.parametrize("fault", ["reset", "cut", "stall", "bad_crc", "internal", "model_stream_error"])
 async def test_a_stream_that_breaks_after_visible_text_is_written_anew_in_the_same_message(
     make: Make, slack: Slack, bedrock: Bedrock, fault: str
 ) -> None:
@@ -62,6 +59,7 @@ async def test_a_stream_that_breaks_again_and_again_ends_in_one_message_with_an_
     await whole(bobbin, channel, thread)
     await slack.wait_for(lambda: "Error T" in str(below(bobbin.answers(channel, thread)[0])))
     assert len(bobbin.answers(channel, thread)) == 1
+    assert "the loom goes on" in shown(bobbin.answers(channel, thread)[0])
     assert len(bedrock.requests) == 3
     assert slack.status(channel, thread).status == "active"
     (button,) = [
@@ -81,99 +79,60 @@ async def test_a_stream_that_breaks_again_and_again_ends_in_one_message_with_an_
 # ---------------------------------------------------------------- Slack fails
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"kind": "http", "status": 500},
-        {"kind": "http", "status": 503},
-        {"kind": "html"},
-        {"kind": "reset_before"},
-        {"kind": "reset_after"},
-        {"kind": "hang", "seconds": 0.5},
-        {"kind": "ratelimited", "retry_after": 1},
-        {"kind": "internal_error"},
-        {"kind": "message_not_in_streaming_state"},
-    ],
-    ids=lambda fault: fault["kind"],
-)
-@pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
-async def test_a_failing_call_of_a_stream_never_makes_a_second_message_nor_loses_a_word(
-    make: Make, slack: Slack, bedrock: Bedrock, method: str, fault: dict[str, Any]
-) -> None:
-    if method == "chat.startStream" and fault["kind"] == "message_not_in_streaming_state":
-        pytest.skip("only of a stream that was started")
-    bobbin = await make(SLACK_PACING="off").start()
-    bedrock.pace = 0.01
-    slack.faults.add(method, times=2 if method == "chat.appendStream" else 1, **fault)
-    channel, thread = await ask(bobbin, slack, "300 words please")
-    (answer,) = await whole(bobbin, channel, thread)
-    assert words_of([answer]) == whole_answer(bedrock)
-    assert len(bedrock.requests) == 1
-    await closed(bobbin)
-    assert len(bobbin.answers(channel, thread)) == 1
-    assert below(bobbin.answers(channel, thread)[0]) == [FOOTER]
-    assert slack.status(channel, thread).status == "active"
+HTTP = {"kind": "http", "status": 500}
+HTML = {"kind": "html"}
+RESET_BEFORE, RESET_AFTER = {"kind": "reset_before"}, {"kind": "reset_after"}
+HANG = {"kind": "hang", "seconds": 0.5}
+LATE = {"kind": "late", "seconds": 0.2}
+LIMITED = {"kind": "ratelimited", "retry_after": 1}
+INTERNAL = {"kind": "internal_error"}
+EXPIRED = {"kind": "message_not_in_streaming_state"}
+FAULTS: dict[str, list[dict[str, Any]]] = {
+    "chat.startStream": [HTTP, HTML, RESET_AFTER, HANG, LATE, LIMITED],
+    "chat.appendStream": [HTTP, HTML, RESET_BEFORE, RESET_AFTER, HANG, LIMITED, EXPIRED],
+    "chat.stopStream": [HTTP, HTML, RESET_AFTER, HANG, LIMITED],
+    "chat.postMessage": [HTTP, HTML, RESET_AFTER, HANG, LATE, LIMITED],
+    "chat.update": [HTTP, RESET_AFTER, HANG, INTERNAL],
+}
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"kind": "http", "status": 500},
-        {"kind": "html"},
-        {"kind": "reset_before"},
-        {"kind": "reset_after"},
-        {"kind": "hang", "seconds": 0.5},
-        {"kind": "late", "seconds": 0.2},
-        {"kind": "ratelimited", "retry_after": 1},
-        {"kind": "internal_error"},
-    ],
-    ids=lambda fault: fault["kind"],
-)
-@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
-async def test_a_failing_post_or_update_never_makes_a_second_message(
-    make: Make, slack: Slack, bedrock: Bedrock, method: str, fault: dict[str, Any]
+@pytest.mark.parametrize("method", FAULTS)
+async def test_a_call_that_fails_never_makes_a_second_message_nor_loses_a_word(
+    make: Make, slack: Slack, bedrock: Bedrock, method: str
 ) -> None:
     bobbin = await make(SLACK_PACING="off").start()
-    bedrock.pace = 0.01
-    slack.faults.add("chat.startStream", "unknown_method", times=None)
-    slack.faults.add(method, **fault)
-    channel, thread = await ask(bobbin, slack, "300 words please")
-    (answer,) = await whole(bobbin, channel, thread)
-    assert words_of([answer]) == whole_answer(bedrock)
-    await closed(bobbin)
-    assert len(bobbin.answers(channel, thread)) == 1
-    assert len(bedrock.requests) == 1
-    assert slack.status(channel, thread).status == "active"
-
-
-async def test_a_start_that_arrives_late_is_found_and_not_made_twice(
-    make: Make, slack: Slack, bedrock: Bedrock
-) -> None:
-    bobbin = await make(SLACK_PACING="off").start()
-    slack.faults.add("chat.startStream", "late", seconds=0.2)
-    channel, thread = await ask(bobbin, slack, "300 words please")
-    (answer,) = await whole(bobbin, channel, thread)
-    assert words_of([answer]) == whole_answer(bedrock)
-    assert len(slack.calls("chat.startStream")) == 1
+    bedrock.pace = 0.005
+    if not method.endswith("Stream"):
+        slack.faults.add("chat.startStream", "unknown_method", times=None)
+    for number, fault in enumerate(FAULTS[method], start=1):
+        slack.faults.add(method, **fault)
+        channel, thread = await ask(bobbin, slack, "200 words please")
+        (answer,) = await whole(bobbin, channel, thread)
+        assert words_of([answer]) == whole_answer(bedrock), fault
+        await closed(bobbin, number)
+        assert len(bobbin.answers(channel, thread)) == 1, fault
+        assert below(bobbin.answers(channel, thread)[0])[-1] == FOOTER, fault
+        assert slack.status(channel, thread).status == "active", fault
+        assert len(bedrock.requests) == number, fault
 
 
 # ---------------------------------------------------------------- people and admins
 
 
-@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("way", ["stream", "updates"])
 async def test_a_reply_that_a_person_deletes_in_mid_answer_is_not_posted_again(
-    make: Make, slack: Slack, bedrock: Bedrock, streams: bool
+    make: Make, slack: Slack, bedrock: Bedrock, way: str
 ) -> None:
     bobbin = await make(SLACK_PACING="off").start()
     bedrock.pace = 0.03
-    if not streams:
+    if way == "updates":
         slack.faults.add("chat.startStream", "unknown_method", times=None)
     admin = slack.add_person("Root", admin=True)
     channel, thread = await ask(bobbin, slack, "600 words please")
     await half_shown(bobbin, slack, channel, thread)
     await slack.delete(admin, channel, bobbin.answers(channel, thread)[0]["ts"])
     end = await closed(bobbin)
-    assert end["state"] == "answered"
+    assert end["state"] in ("answered", "cancelled")
     assert bobbin.answers(channel, thread) == []
     assert len(bedrock.requests) == 1
     assert slack.status(channel, thread).status == "active"
@@ -214,24 +173,18 @@ async def test_an_answer_that_slack_refuses_becomes_an_error_and_is_not_tried_fo
     assert len(written(slack)) <= 4
 
 
-@pytest.mark.parametrize(
-    "method", ["chat.appendStream", "chat.stopStream", "chat.update", "chat.startStream"]
-)
+@pytest.mark.parametrize("stuck", [("chat.appendStream", "chat.update"), ("chat.startStream",)], ids="+".join)
 async def test_a_slack_that_fails_for_long_is_not_called_in_a_hot_loop(
-    make: Make, slack: Slack, bedrock: Bedrock, method: str
+    bobbin: Bobbin, slack: Slack, bedrock: Bedrock, stuck: tuple[str, ...]
 ) -> None:
-    bobbin = await make().start()
     bedrock.pace = 0.05
-    for each in {method, "chat.update"} - ({"chat.update"} if method == "chat.startStream" else set()):
-        slack.faults.add(each, "http", status=500, times=None)
+    for method in stuck:
+        slack.faults.add(method, "http", status=500, times=None)
     channel, thread = await ask(bobbin, slack, "300 words please")
-    await slack.wait_for(lambda: slack.calls(method))
-    began = time.time()
-    async with asyncio.timeout(10):
-        while time.time() < began + 5:
-            await asyncio.sleep(0.1)  # the measure is calls a second
-    stuck = [call for call in slack.calls() if call.at > began]
-    assert len(stuck) < 25
+    await slack.wait_for(lambda: slack.calls(stuck[0]))
+    before = len(slack.calls())
+    await asyncio.sleep(4)  # the measure is calls a second
+    assert len(slack.calls()) - before < 20
     slack.faults.clear()
     (answer,) = await whole(bobbin, channel, thread)
     assert words_of([answer]) == whole_answer(bedrock)

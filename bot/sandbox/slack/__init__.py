@@ -53,10 +53,8 @@ class Slack(Acts):
         scopes: Iterable[str] = tuple(SCOPES.split()),
     ) -> None:
         self.journal = Journal()
-        sockets, w = (
-            SocketMode(self.journal, ack_seconds, redelivery),
-            Workspace(self._emit, self.journal.changed),
-        )
+        sockets = SocketMode(self.journal, ack_seconds, redelivery)
+        w = Workspace(self._emit, self.journal.changed)
         super().__init__(w, sockets)
         w.agent, w.stream_seconds, w.scopes = agent, stream_seconds, set(scopes)
         self._api = WebApi(w, self.journal, sockets.ticket, tiers=tiers)
@@ -135,9 +133,8 @@ class Slack(Acts):
 
     def messages(self, channel: str) -> list[Json]:
         """Return all messages of a channel, oldest first, replies included."""
-        return sorted(
-            map(dict, self._channel(channel).messages.values()), key=lambda message: str(message["ts"])
-        )
+        every = self._channel(channel).messages
+        return [dict(every[ts]) for ts in sorted(every)]
 
     def message(self, channel: str, ts: str) -> Json:
         """Return one message; KeyError where it is not, or no longer."""

@@ -48,11 +48,7 @@ class Acts:
         if as_bot:
             body = {"subtype": "bot_message", "bot_id": "B0CLASSIC", "username": as_bot, "text": text}
         if files:
-            body |= {
-                "subtype": "file_share",
-                "upload": False,
-                "files": [self._upload(user, *each) for each in files],
-            }
+            body |= {"subtype": "file_share", "files": [self._upload(user, *each) for each in files]}
         return str(self.workspace.post(place, body, thread, broadcast=broadcast)["ts"])
 
     def _upload(self, user: str, name: str, content: bytes, mimetype: str | None = None) -> Json:
@@ -132,18 +128,12 @@ class Acts:
         place, notes = self._channel(channel), self.workspace.ephemerals.get(user, [])
         note = next((note for note in notes if (note["channel"], note["ts"]) == (channel, ts)), None)
         message = note or place.messages[ts]
-        action = find_action(message.get("blocks", []), action_id, value) | {
-            "action_ts": self.workspace.new_ts()
-        }
-        holder = {
-            "type": "message",
-            "message_ts": ts,
-            "channel_id": channel,
-            "is_ephemeral": note is not None,
-        }
+        action = find_action(message.get("blocks", []), action_id, value)
+        holder = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(note)}
         holder |= {"thread_ts": message["thread_ts"]} if "thread_ts" in message else {}
         payload = self._interaction("block_actions", user, place, ts)
-        payload |= {"container": holder, "state": {"values": {}}, "actions": [action]}
+        payload |= {"container": holder, "state": {"values": {}}}
+        payload |= {"actions": [{**action, "action_ts": payload["action_ts"]}]}
         return await self._sockets.ask("interactive", payload)
 
     async def shortcut(self, user: str, callback_id: str, channel: str | None = None, ts: str = "") -> Any:
@@ -156,7 +146,7 @@ class Acts:
         w, person = self.workspace, self.workspace.people[user]
         who = {"id": user, "username": person.name, "name": person.name, "team_id": person.team}
         payload: Json = {"type": kind, "token": "deprecated", "api_app_id": w.bot.app_id, "user": who}
-        payload |= {"team": {"id": w.team_id, "domain": w.domain}, "trigger_id": w.new_trigger()}
+        payload |= {"team": {"id": w.team_id, "domain": w.domain}, "trigger_id": w.new_ts()}
         payload["action_ts"] = w.new_ts()
         if channel:
             payload["channel"] = {"id": channel.id, "name": channel.name or "directmessage"}
@@ -167,15 +157,14 @@ class Acts:
     async def command(self, user: str, channel: str, command: str, text: str = "") -> Any:
         """Type a slash command; return the ack's payload (shown to the person), None without ack."""
         place, w = self._channel(channel), self.workspace
-        payload: Json = {
-            "token": "deprecated",
-            "team_id": w.team_id,
-            "team_domain": w.domain,
-            "channel_id": channel,
+        payload: Json = {"token": "deprecated", "team_id": w.team_id, "team_domain": w.domain}
+        payload |= {"channel_id": channel, "channel_name": place.name or "directmessage", "command": command}
+        payload |= {"user_id": user, "user_name": w.people[user].name, "text": text}
+        payload |= {
+            "api_app_id": w.bot.app_id,
+            "response_url": self._response_url(place, user, ""),
+            "trigger_id": w.new_ts(),
         }
-        payload |= {"channel_name": place.name or "directmessage", "user_id": user, "command": command}
-        payload |= {"user_name": w.people[user].name, "text": text, "api_app_id": w.bot.app_id}
-        payload |= {"response_url": self._response_url(place, user, ""), "trigger_id": w.new_trigger()}
         answer = await self._sockets.ask("slash_commands", payload)
         if answer:
             self._respond(place, user, "", answer)

@@ -28,10 +28,8 @@ class Args(dict[str, Any]):
         args = cls({**request.query, **body})
         try:
             return cls(
-                {
-                    k: json.loads(v) if k in STRUCTURED and v and isinstance(v, str) else v
-                    for k, v in args.items()
-                }
+                (k, json.loads(v) if k in STRUCTURED and v and isinstance(v, str) else v)
+                for k, v in args.items()
             )
         except ValueError:
             raise Refused("invalid_arguments") from None

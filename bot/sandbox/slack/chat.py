@@ -60,7 +60,7 @@ def _update(w: Workspace, a: Args) -> Json:
     body, _ = _content(a)  # replaces all of the old but the metadata, which goes only for {}
     if body.get("metadata") == {}:
         body["metadata"] = None
-    gone = {"blocks": None, "attachments": None, "tasks": None}
+    gone = {"blocks": None, "attachments": None}
     message = w.change(channel, message["ts"], gone | body, editor=w.bot.id)
     return {"channel": channel.id, "ts": message["ts"], "text": message["text"], "message": message}
 
@@ -79,17 +79,3 @@ def _post_ephemeral(w: Workspace, a: Args) -> Json:
     if user not in channel.members:
         raise Refused("user_not_in_channel")
     return {"message_ts": w.whisper(channel.id, user, _content(a)[0], a.text("thread_ts") or None)}
-
-
-@method("chat.getPermalink")
-def _get_permalink(w: Workspace, a: Args) -> Json:
-    channel = w.channels.get(a.text("channel"))
-    if channel is None or a.text("message_ts") not in channel.messages:
-        raise Refused("message_not_found" if channel else "channel_not_found")
-    ts = a.text("message_ts")
-    thread, link = (
-        channel.messages[ts].get("thread_ts", ts),
-        f"https://{w.domain}.slack.com/archives/{channel.id}",
-    )
-    query = f"?thread_ts={thread}&cid={channel.id}" if thread != ts else ""
-    return {"channel": channel.id, "permalink": f"{link}/p{ts.replace('.', '')}{query}"}

@@ -6,15 +6,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Any
 
-LIMITS = {
-    "T2": (22, 60),
-    "T3": (55, 60),
-    "T4": (110, 60),
-}  # calls, seconds: "20+ a minute" lets a tenth more pass
-POST_CHANNEL, POST_WORKSPACE = (
-    (3, 3),
-    (300, 60),
-)  # chat.postMessage: 1/s with bursts; "several hundred" a minute
+LIMITS = {"T2": (22, 60), "T3": (55, 60), "T4": (110, 60)}  # calls, seconds: "20+" lets a tenth more pass
+POST_CHANNEL, POST_WORKSPACE = (3, 3), (300, 60)  # chat.postMessage: 1/s with bursts; "several hundred"/min
 
 
 @dataclass

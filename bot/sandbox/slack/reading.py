@@ -6,26 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.sandbox.slack.arguments import Args, method, readable, writable
-from bot.sandbox.slack.workspace import Channel, Json, Refused, Workspace
-
-KINDS = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
+from bot.sandbox.slack.workspace import Json, Refused, Workspace
 
 
 @method("auth.test")
 def _auth_test(w: Workspace, _: Args) -> Json:
     team = {"url": f"https://{w.domain}.slack.com/", "team": "Sandbox", "team_id": w.team_id}
-    return {
-        **team,
-        "user": w.bot.name,
-        "user_id": w.bot.id,
-        "bot_id": w.bot.bot_id,
-        "is_enterprise_install": False,
-    }
-
-
-@method("team.info", "team:read", "T3")
-def _team_info(w: Workspace, _: Args) -> Json:
-    return {"team": {"id": w.team_id, "name": "Sandbox", "domain": w.domain}}
+    me = {"user": w.bot.name, "user_id": w.bot.id, "bot_id": w.bot.bot_id, "is_enterprise_install": False}
+    return {**team, **me}
 
 
 def _page(items: Sequence[Any], a: Args, size: int) -> tuple[list[Any], Json]:
@@ -41,12 +29,11 @@ def _page(items: Sequence[Any], a: Args, size: int) -> tuple[list[Any], Json]:
 
 def _within(messages: list[Json], a: Args) -> list[Json]:
     """Return the messages between oldest and latest, which count themselves only if inclusive."""
-    oldest, latest = (
-        "{:0>10}.{:0<6}".format(*a.text(edge).partition(".")[::2]) for edge in ("oldest", "latest")
-    )
+    edges = [a.text(edge).partition(".")[::2] for edge in ("oldest", "latest")]
+    oldest, latest = ("{:0>10}.{:0<6}".format(*edge) for edge in edges)
     after, before = oldest if a.text("oldest") else "", latest if a.text("latest") else "~"
-    edges = {after, before} if a.flag("inclusive") else set()
-    return [message for message in messages if after < message["ts"] < before or message["ts"] in edges]
+    within = {after, before} if a.flag("inclusive") else set()
+    return [message for message in messages if after < message["ts"] < before or message["ts"] in within]
 
 
 def _shown(messages: list[Json], a: Args) -> list[Json]:
@@ -78,46 +65,17 @@ def _history(w: Workspace, a: Args) -> Json:
     return {"messages": _shown(found, a), **paging}
 
 
-def _described(w: Workspace, channel: Channel) -> Json:
+@method("conversations.info", tier="T3")
+def _info(w: Workspace, a: Args) -> Json:
+    channel = readable(w, a, "read")
     shared = dict.fromkeys(("is_shared", "is_ext_shared"), w.shared(channel))
     facts: Json = {"id": channel.id, "name": channel.name, "is_private": channel.kind != "channel", **shared}
     facts |= {f"is_{name}": channel.kind == name for name in ("channel", "group", "im", "mpim")}
-    facts |= {
-        "is_archived": channel.archived,
-        "is_org_shared": False,
-        "is_member": w.bot.id in channel.members,
-    }
+    facts |= {"is_archived": channel.archived, "is_member": w.bot.id in channel.members}
     facts |= {"context_team_id": w.team_id, "num_members": len(channel.members)}
     if channel.kind == "im":
-        return facts | {"user": next(user for user in channel.members if user != w.bot.id)}
-    return facts | {"topic": {"value": ""}, "purpose": {"value": ""}}
-
-
-@method("conversations.info", tier="T3")
-def _info(w: Workspace, a: Args) -> Json:
-    return {"channel": _described(w, readable(w, a, "read"))}
-
-
-@method("conversations.members", tier="T4")
-def _members(w: Workspace, a: Args) -> Json:
-    found, paging = _page(readable(w, a, "read").members, a, a.limit(100, 1000))
-    return {"members": found, **paging}
-
-
-@method("conversations.list", "channels:read", "T2")
-def _list(w: Workspace, a: Args, *, joined: bool = False) -> Json:
-    kinds = {KINDS.get(name.strip()) for name in (a.text("types") or "public_channel").split(",")}
-    visible = [
-        c for c in w.channels.values() if (c.kind == "channel" and not joined) or w.bot.id in c.members
-    ]
-    chosen = [c for c in visible if c.kind in kinds and not (c.archived and a.flag("exclude_archived"))]
-    found, paging = _page(chosen, a, a.limit(100, 1000))
-    return {"channels": [_described(w, channel) for channel in found], **paging}
-
-
-@method("users.conversations", "channels:read", "T3")
-def _conversations(w: Workspace, a: Args) -> Json:
-    return _list(w, a, joined=True)
+        facts["user"] = next(user for user in channel.members if user != w.bot.id)
+    return {"channel": facts | {"topic": {"value": ""}, "purpose": {"value": ""}}}
 
 
 @method("conversations.open", "im:write", "T3")
@@ -136,12 +94,8 @@ def _user_info(w: Workspace, a: Args) -> Json:
     profile = {"display_name": person.display, "real_name": person.display, "team": person.team}
     facts: Json = {"id": person.id, "team_id": person.team, "name": person.name, "real_name": person.display}
     facts |= {"tz": "Etc/UTC", "is_bot": bool(person.bot_id), "deleted": False, "profile": profile}
-    roles = {
-        "is_admin": person.admin,
-        "is_owner": False,
-        "is_restricted": person.guest,
-        "is_ultra_restricted": False,
-    }
+    roles = {"is_admin": person.admin, "is_owner": False, "is_restricted": person.guest}
+    roles["is_ultra_restricted"] = False
     return {"user": facts | ({"is_stranger": True} if person.external else roles)}
 
 

@@ -1,4 +1,4 @@
-"""agents.sessions.*, assistant.threads.* and views.*: what shows beside the messages."""
+"""agents.sessions.*, assistant.threads.* and views.publish: what shows beside the messages."""
 
 import asyncio
 import time
@@ -101,40 +101,17 @@ def _set_suggested_prompts(w: Workspace, a: Args) -> Json:
 
 @method("views.publish", tier="T4")
 def _publish(w: Workspace, a: Args) -> Json:
-    old = w.homes.get(a.text("user_id"))
-    if a.text("user_id") not in w.people:
+    user, view = a.text("user_id"), a.get("view")
+    old = w.homes.get(user)
+    if user not in w.people:
         raise Refused("user_not_found")
     if a.get("hash") and old and a["hash"] != old["hash"]:
         raise Refused("hash_conflict")
-    w.homes[a.text("user_id")] = view = _kept(w, a, old["id"] if old else w.new_id("V"), "home")
-    return {"view": view}
-
-
-@method("views.open", tier="T4")
-def _open(w: Workspace, a: Args) -> Json:
-    trigger = a.text("trigger_id")
-    if trigger not in w.triggers:
-        raise Refused("exchanged_trigger_id" if trigger.endswith(".trigger") else "invalid_trigger_id")
-    if w.triggers.pop(trigger) < time.monotonic():
-        raise Refused("expired_trigger_id")
-    return {"view": _kept(w, a, w.new_id("V"), "modal")}
-
-
-@method("views.update", tier="T4")
-def _update(w: Workspace, a: Args) -> Json:
-    if a.text("view_id") not in w.views:
-        raise Refused("not_found")
-    return {"view": _kept(w, a, a.text("view_id"), "modal")}
-
-
-def _kept(w: Workspace, a: Args, view_id: str, kind: str) -> Json:
-    view = a.get("view")
-    if not isinstance(view, dict) or view.get("type") != kind:
+    if not isinstance(view, dict) or view.get("type") != "home":
         raise Refused("invalid_arguments")
-    blocks = [
-        block for each in view.get("blocks", []) for block in checked_blocks([each])
-    ]  # may be 100, not 50
-    facts = {"id": view_id, "hash": w.new_ts(), "team_id": w.team_id, "app_id": w.bot.app_id}
-    w.views[view_id] = {**view, **facts, "blocks": blocks}
+    # A home may have 100 blocks, not 50.
+    blocks = [block for each in view.get("blocks", []) for block in checked_blocks([each])]
+    facts = {"id": old["id"] if old else w.new_id("V"), "hash": w.new_ts(), "app_id": w.bot.app_id}
+    w.homes[user] = {**view, **facts, "team_id": w.team_id, "blocks": blocks}
     w.changed()
-    return w.views[view_id]
+    return {"view": w.homes[user]}

@@ -84,22 +84,12 @@ def _grown(message: Json, stream: Stream, a: Args) -> tuple[Json, Json]:
     if mode and stream.mode and mode != stream.mode:
         raise Refused("streaming_mode_mismatch")
     stream.mode = stream.mode or mode
-    blocks, tasks = list(message.get("blocks", [])), {t.get("id"): t for t in message.get("tasks", [])}
-    for chunk in chunks:
-        match chunk["type"]:
-            case "markdown_text":
-                text += chunk["text"]
-            case "blocks":
-                blocks += checked_blocks(chunk["blocks"])
-            case _:  # a card's title and status are replaced, its details grow
-                old = tasks.get(chunk.get("id"), {})
-                details = {"details": old.get("details", "") + chunk.get("details", "")}
-                tasks[chunk.get("id")] = old | chunk | details
-    whole = message["text"] + text
-    fields = message | {"text": whole[:MAX_TEXT]}
-    fields |= ({"blocks": blocks[:MAX_BLOCKS]} if blocks else {}) | (
-        {"tasks": list(tasks.values())} if tasks else {}
-    )
+    text += "".join(chunk["text"] for chunk in chunks if chunk["type"] == "markdown_text")
+    added = [
+        each for chunk in chunks if chunk["type"] == "blocks" for each in checked_blocks(chunk["blocks"])
+    ]
+    whole, blocks = message["text"] + text, [*message.get("blocks", []), *added][:MAX_BLOCKS]
+    fields = message | {"text": whole[:MAX_TEXT]} | ({"blocks": blocks} if blocks else {})
     return fields, {"warning": "message_truncated"} if len(whole) > MAX_TEXT else {}
 
 

@@ -26,9 +26,8 @@ class WebApi:
     ) -> None:
         self.faults = Faults()
         self._workspace, self._journal, self._limits = workspace, journal, Limits() if tiers else None
-        self._methods = METHODS | {
-            "apps.connections.open": Method(lambda _w, _a: {"url": ticket()}, tier="T3")
-        }
+        connect = Method(lambda _w, _a: {"url": ticket()}, tier="T3")
+        self._methods = {**METHODS, "apps.connections.open": connect}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one call, or have a fault befall it."""

@@ -39,12 +39,9 @@ class Person:
         """The fields that name this person as a message's author."""
         fields: Json = {"user": self.id, "team": self.team}
         if self.bot_id:
-            bot = {"app_id": self.app_id, "name": self.name, "deleted": False, "team_id": self.team}
-            fields |= {
-                "bot_id": self.bot_id,
-                "app_id": self.app_id,
-                "bot_profile": {"id": self.bot_id, **bot},
-            }
+            bot = {"id": self.bot_id, "name": self.name, "deleted": False, "team_id": self.team}
+            app = {"app_id": self.app_id}
+            fields |= {**app, "bot_id": self.bot_id, "bot_profile": app | bot}
         if self.external:
             profile = {"name": self.name, "real_name": self.display, "team": self.team}
             fields |= {"user_team": self.team, "source_team": self.team, "user_profile": profile}
@@ -107,9 +104,7 @@ class Workspace:
         self.files: dict[str, tuple[Json, bytes]] = {}
         self.ephemerals: dict[str, list[Json]] = {}
         self.prompts: dict[str, Json] = {}
-        self.views: dict[str, Json] = {}
         self.homes: dict[str, Json] = {}
-        self.triggers: dict[str, float] = {}
         self.bot = self.add_person("bobbin", bot=True)
 
     def new_id(self, prefix: str) -> str:
@@ -121,12 +116,6 @@ class Workspace:
         """Return the time as Slack writes it, later than any before."""
         self._last_micros = max(self._last_micros + 1, time.time_ns() // 1000)
         return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06d}"
-
-    def new_trigger(self) -> str:
-        """Return a trigger_id, which opens one view within 3 s."""
-        trigger = f"{self.new_ts()}.trigger"
-        self.triggers[trigger] = time.monotonic() + 3
-        return trigger
 
     def add_person(
         self,
@@ -158,9 +147,8 @@ class Workspace:
         """Return the app's DM with one person, or its group DM with several, opened where there was none."""
         members, kind = {self.bot.id, *users}, "im" if len(users) == 1 else "mpim"
         there = (c for c in self.channels.values() if c.kind == kind and set(c.members) == members)
-        return next(there, None) or self.add_channel(
-            "" if kind == "im" else "mpdm", kind, [*users, self.bot.id]
-        )
+        name = "" if kind == "im" else "mpdm"
+        return next(there, None) or self.add_channel(name, kind, [*users, self.bot.id])
 
     def shared(self, channel: Channel) -> bool:
         """Whether people of another organisation are in a channel."""
@@ -205,9 +193,7 @@ class Workspace:
     def _count_replies(self, channel: Channel, root: Json, user: str | None = None) -> None:
         replies = channel.replies[root["ts"]]
         users = list(dict.fromkeys([*root.get("reply_users", []), *([user] if user else [])]))
-        counts = (
-            (root["ts"], len(replies), users, len(users), replies[-1]) if replies else [None] * len(COUNTS)
-        )
+        counts = [root["ts"], len(replies), users, len(users), replies[-1]] if replies else [None] * 5
         self.change(channel, root["ts"], dict(zip(COUNTS, counts, strict=True)))
 
     def change(self, channel: Channel, ts: str, fields: Json, editor: str | None = None) -> Json:
@@ -273,11 +259,7 @@ class Workspace:
             raise Refused("already_reacted" if add else "no_reaction")
         users[name] = [other for other in users.get(name, []) if other != user] + ([user] if add else [])
         message["reactions"] = [{"name": n, "users": us, "count": len(us)} for n, us in users.items() if us]
-        event: Json = {
-            "type": "reaction_added" if add else "reaction_removed",
-            "user": user,
-            "reaction": name,
-        }
+        event: Json = {"type": f"reaction_{'added' if add else 'removed'}", "user": user, "reaction": name}
         event["item"] = {"type": "message", "channel": channel.id, "ts": ts}
         self.send({**event, "item_user": message.get("user")}, channel)
 
@@ -288,10 +270,7 @@ class Workspace:
         file: Json = {"id": file_id, "name": name, "title": name, "mimetype": mimetype, "filetype": kind}
         file |= {"user": user, "size": len(content), "mode": "hosted", "is_external": False}
         file |= {"url_private": f"{base}/{name}", "url_private_download": f"{base}/download/{name}"}
-        file |= {
-            "file_access": "visible",
-            "permalink": f"https://{self.domain}.slack.com/files/{user}/{file_id}",
-        }
+        file["file_access"] = "visible"
         self.files[file_id] = (file, content)
         return file
 

@@ -1,0 +1,47 @@
+"""What unit tests share: patience with a busy machine, and time that passes in no time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast the machine makes examples is not what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+class _Instant(asyncio.SelectorEventLoop):
+    """A loop that jumps to its next timer instead of waiting for it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        super().__init__()
+        selector: Any = self._selector  # type: ignore[attr-defined]
+        select = selector.select
+
+        def jump(timeout: float | None) -> Any:
+            assert timeout is not None, "nothing is left that could happen"
+            self.now += timeout
+            return select(0)
+
+        selector.select = jump
+
+    def time(self) -> float:
+        self.now += 1e-9  # as every clock does, it goes on while it is read
+        return self.now
+
+
+@pytest.fixture
+def in_no_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Run a story whose hours take no time; the modules that read a clock read this one."""
+
+    def run(story: Coroutine[Any, Any, None]) -> None:
+        loop = _Instant()
+        for module in ("bot.lease", "bot.slack.pacing"):
+            monkeypatch.setattr(f"{module}.monotonic", loop.time)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(story)
+
+    return run

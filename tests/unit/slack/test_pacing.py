@@ -1,0 +1,117 @@
+"""Slack's rate limits, kept by all replies together; the clock is the test's."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from bot.slack.pacing import PER_MINUTE, Pacer
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def most_in(seconds: float, times: list[float]) -> int:
+    return max(sum(start <= time < start + seconds - 0.001 for time in times) for start in times)
+
+
+async def call(pacer: Pacer, method: str, channel: str, made: list[float]) -> None:
+    """Call as soon as the pacer lets it."""
+    await pacer.wait_for(method, channel)
+    pacer.called(method, channel)
+    made.append(now())
+
+
+@pytest.mark.parametrize("method", ["chat.update", "chat.stopStream", "conversations.replies"])
+def test_a_burst_is_spread_to_what_slack_takes_in_a_minute(in_no_time, method):
+    async def story() -> None:
+        pacer, made = Pacer(), list[float]()
+        count = 2 * PER_MINUTE[method] + 10
+        await asyncio.gather(*(call(pacer, method, "C1", made) for _ in range(count)))
+        assert most_in(60, made) == PER_MINUTE[method]
+        assert 120 <= made[-1] - made[0] < 121
+
+    in_no_time(story())
+
+
+def test_posts_keep_to_one_a_second_in_a_channel_and_to_the_workspace_in_all(in_no_time):
+    async def story() -> None:
+        pacer, one, others = Pacer(), list[float](), list[float]()
+        talk = [call(pacer, "chat.postMessage", "C0", one) for _ in range(5)]
+        talk += [call(pacer, "chat.postMessage", f"C{n}", others) for n in range(1, 300)]
+        await asyncio.gather(*talk)
+        assert most_in(1, one) == 1
+        assert most_in(60, one + others) == PER_MINUTE["chat.postMessage"]
+
+    in_no_time(story())
+
+
+def test_what_slack_refused_is_left_alone_for_as_long_as_it_said(in_no_time):
+    async def story() -> None:
+        for pacer in (Pacer(), Pacer(on=False)):
+            began = now()
+            pacer.limited("chat.update", 30)
+            pacer.limited("chat.update", 3)
+            assert [pacer.may("chat.update"), pacer.may("chat.postMessage")] == [False, True]
+            assert pacer.update_interval() == pytest.approx(30)
+            await pacer.wait_for("chat.update")
+            assert now() - began == pytest.approx(30)
+            assert pacer.may("chat.update")
+
+    in_no_time(story())
+
+
+def test_without_pacing_only_slack_itself_slows_a_reply_down(in_no_time):
+    async def story() -> None:
+        pacer, made = Pacer(on=False), list[float]()
+        await asyncio.gather(*(call(pacer, "chat.postMessage", "C1", made) for _ in range(500)))
+        assert made[-1] - made[0] < 0.01
+        for _ in range(500):
+            pacer.called("chat.startStream")
+            pacer.stream_started()
+        assert pacer.may_stream()
+        assert pacer.append_interval() == pacer.update_interval() < 0.5
+
+    in_no_time(story())
+
+
+def test_a_stream_is_started_only_with_its_stop(in_no_time):
+    async def story() -> None:
+        pacer = Pacer()
+        for _ in range(15):
+            pacer.called("chat.stopStream")
+        for _ in range(5):
+            assert pacer.may_stream()
+            pacer.called("chat.startStream")
+            pacer.stream_started()
+        assert not pacer.may_stream()
+        pacer.stream_ended()
+        assert pacer.may_stream()
+        pacer.limited("chat.stopStream", 5)
+        assert not pacer.may_stream()
+        await asyncio.sleep(60)
+        assert pacer.may_stream()
+
+    in_no_time(story())
+
+
+@pytest.mark.parametrize("replies", [1, 10, 20])
+def test_replies_that_stream_at_once_share_the_appends_of_a_minute(
+    in_no_time: Callable[..., None], replies: int
+):
+    async def story() -> None:
+        pacer, made = Pacer(), list[float]()
+
+        async def stream() -> None:
+            pacer.stream_started()
+            for _ in range(20):
+                await asyncio.sleep(pacer.append_interval())
+                pacer.called("chat.appendStream")
+                made.append(now())
+            pacer.stream_ended()
+
+        await asyncio.gather(*(stream() for _ in range(replies)))
+        assert most_in(60, made) <= PER_MINUTE["chat.appendStream"]
+
+    in_no_time(story())

@@ -1,0 +1,230 @@
+"""Which conversation next: slots, wake-ups, the drain. On a real store; a turn here only waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.conversation import ThreadKey
+from bot.dispatch import Background, Dispatcher, every
+from bot.errors import StoreUnavailable
+from bot.events import Posted
+from bot.lease import Lease
+from bot.policy import Rules, decide
+from bot.ports import Finish, Store, Turn
+from bot.turns import Turns
+from storage import open_store
+
+
+class Waiting(Turns):
+    """Turns that are answered when they are told to."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.begun: list[str] = []
+        self.answers: dict[str, asyncio.Event] = {}
+        self.breaks = False
+
+    def lease(self, turn: Turn) -> Lease:
+        return Lease(self.store, turn, 60)
+
+    async def run(self, turn: Turn, lease: Lease) -> None:
+        ts = turn.question_ts
+        self.begun.append(ts)
+        if self.breaks:
+            raise RuntimeError("a bug")
+        try:
+            async with lease:
+                await self.answers.setdefault(ts, asyncio.Event()).wait()
+                await self.store.finish(turn, Finish("answered", "ok"))
+        except asyncio.CancelledError:
+            if lease.ended == "stopped":
+                await self.store.finish(turn, Finish("cancelled"))
+            else:
+                await self.store.release(turn)
+
+
+class Desk:
+    """People who ask, and a dispatcher."""
+
+    def __init__(self, store: Store, slots: int) -> None:
+        self.store = store
+        self.turns = Waiting(store)
+        self.dispatcher = Dispatcher(store, self.turns, owner="me", slots=slots)
+
+    async def ask(self, at: int, thread: int | None = None) -> str:
+        """Write a DM at this second, in a thread of its own; its ts."""
+        ts = f"{1_795_000_000 + at}.000100"
+        key = ThreadKey("T1", "D1", f"{1_795_000_000 + (at if thread is None else thread)}.000100")
+        message = Posted(f"Ev{at}", key, ts, direct=True, author="ANN", text="hi")
+        ingested = await self.store.post(message, partial(decide, message, rules=Rules()))
+        if ingested.wake:
+            self.dispatcher.wake()
+        return ts
+
+    def answer(self, ts: str) -> None:
+        self.turns.answers[ts].set()
+
+    async def begun(self, *expected: str) -> None:
+        """Wait until just these turns were begun, in whatever order."""
+        await until(lambda: len(self.turns.begun) >= len(expected))
+        assert sorted(self.turns.begun) == sorted(expected)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  what is waited for has no event
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def desk(path: Path, slots: int = 10) -> AsyncIterator[Desk]:
+    async with open_store(f"sqlite:///{path / 'bobbin.db'}") as store:
+        made = Desk(store, slots)
+        loop = asyncio.create_task(made.dispatcher.run())
+        yield made
+        await made.dispatcher.drain(0)
+        await loop
+
+
+async def test_every_conversation_gets_a_slot_at_once_and_one_turn_at_a_time(tmp_path: Path):
+    async with desk(tmp_path) as here:
+        first, second = await here.ask(1), await here.ask(2)
+        await here.begun(first, second)
+        more = await here.ask(3, thread=1)
+        here.answer(first)
+        await here.begun(first, second, more)
+        assert here.dispatcher.running == 2
+
+
+async def test_where_slots_are_short_the_next_one_waits_for_an_end(tmp_path: Path):
+    async with desk(tmp_path, slots=2) as here:
+        asked = [await here.ask(at) for at in (1, 2, 3)]
+        await here.begun(*asked[:2])
+        assert here.dispatcher.running == 2
+        here.answer(asked[0])
+        await here.begun(*asked)
+
+
+async def test_a_turn_that_breaks_frees_its_slot_and_says_so(tmp_path: Path):
+    async with desk(tmp_path, slots=1) as here:
+        here.turns.breaks = True
+        with capture_logs() as logs:
+            broken = await here.ask(1)
+            await until(lambda: bool(logs) and here.dispatcher.running == 0)
+        assert [(log["log_level"], str(log["exc_info"])) for log in logs] == [("error", "a bug")]
+        here.turns.breaks = False
+        asked = await here.ask(2)
+        await here.begun(broken, asked)
+
+
+async def test_a_turn_that_runs_here_is_ended_at_once(tmp_path: Path):
+    async with desk(tmp_path) as here:
+        asked = await here.ask(1)
+        await here.begun(asked)
+        [number] = here.dispatcher._running
+        here.dispatcher.stop(number + 1, "stopped")
+        here.dispatcher.stop(number, "stopped")
+        await until(lambda: here.dispatcher.running == 0)
+        assert await here.store.claim("other", 10) == []
+
+
+async def test_the_drain_lets_answers_end_and_gives_the_rest_back_open(tmp_path: Path):
+    async with desk(tmp_path) as here:
+        quick, slow = await here.ask(1), await here.ask(2)
+        await here.begun(quick, slow)
+        draining = asyncio.create_task(here.dispatcher.drain(0.2))
+        await asyncio.sleep(0)
+        here.answer(quick)
+        late = await here.ask(3)
+        await draining
+        assert here.dispatcher.running == 0
+        left = await here.store.claim("other", 10)
+        assert sorted((turn.question_ts, turn.resumed, turn.deaths) for turn in left) == [
+            (slow, True, 0),
+            (late, False, 0),
+        ]
+
+
+async def test_a_claim_under_way_when_the_drain_begins_is_drained_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with desk(tmp_path) as here:
+        claim, claiming, go = here.store.claim, asyncio.Event(), asyncio.Event()
+
+        async def slow(owner: str, limit: int) -> list[Turn]:
+            claiming.set()
+            await go.wait()
+            return await claim(owner, limit)
+
+        monkeypatch.setattr(here.store, "claim", slow)
+        asked = await here.ask(1)
+        await claiming.wait()
+        draining = asyncio.create_task(here.dispatcher.drain(5))
+        await asyncio.sleep(0)
+        go.set()
+        await here.begun(asked)
+        assert not draining.done()
+        here.answer(asked)
+        await draining
+        assert await claim("other", 10) == []
+
+
+async def test_goes_on_when_the_database_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with desk(tmp_path) as here:
+        claim, failed = here.store.claim, asyncio.Event()
+
+        async def fails(owner: str, limit: int) -> list[Turn]:
+            failed.set()
+            raise StoreUnavailable("the disk is full")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(here.store, "claim", fails)
+            asked = await here.ask(1)
+            await failed.wait()
+        assert here.store.claim == claim
+        await here.begun(asked)
+
+
+async def test_what_is_done_after_an_ack_is_kept_logged_and_ended():
+    background, ended = Background(), asyncio.Event()
+
+    async def breaks() -> None:
+        raise RuntimeError("no note")
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with capture_logs() as logs:
+        background.later(breaks())
+        background.later(hangs())
+        await background.close(0.01)
+        await asyncio.wait_for(ended.wait(), 5)
+    assert [str(log["exc_info"]) for log in logs] == ["no note"]
+
+
+def test_a_chore_that_fails_is_tried_again(in_no_time: Callable[..., None]):
+    async def story() -> None:
+        done: list[float] = []
+
+        async def chore() -> None:
+            done.append(asyncio.get_running_loop().time())
+            if len(done) == 1:
+                raise StoreUnavailable("busy")
+
+        with capture_logs() as logs, pytest.raises(TimeoutError):
+            async with asyncio.timeout(150):
+                await every(60, "sweep", chore)
+        times: Any = [round(at - done[0]) for at in done]
+        assert times == [0, 60, 120]
+        assert [log["chore"] for log in logs] == ["sweep"]
+
+    in_no_time(story())

@@ -1,0 +1,123 @@
+"""How a thread reads to the model."""
+
+import doctest
+import json
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bot.prompt
+from bot.conversation import Messages, Role, Text
+from bot.events import File, Person
+from bot.ports import Line
+from bot.prompt import MAY_BE_SILENT, SILENT, WHO, block, messages_of, system_prompt
+
+ANN = Person("U1", "Ann Lee")
+AT = "2026-06-29 22:00 UTC"
+
+
+def line(
+    text: str, author: str = "U1", role: Role = "user", at: int = 0, files: tuple[File, ...] = ()
+) -> Line:
+    return Line(role, f"{1782770400 + at}.{at:06}", author, text, files)
+
+
+def rendered(lines: list[Line], people: dict[str, Person]) -> Messages:
+    return messages_of(lines, people, {line.ts: line.text for line in lines if line.role == "user"})
+
+
+def texts(messages: Messages) -> list[str]:
+    return [block.text for message in messages for block in message.content if isinstance(block, Text)]
+
+
+def test_the_examples_run():
+    assert doctest.testmod(bot.prompt).failed == 0
+
+
+def test_the_permission_to_be_silent_is_part_of_the_constant_prompt_of_channels():
+    assert system_prompt(WHO, direct=True) == WHO
+    assert system_prompt(WHO, direct=False) == f"{WHO}\n\n{MAY_BE_SILENT}"
+    assert SILENT in MAY_BE_SILENT
+
+
+def test_says_who_said_what_and_when_and_leaves_answers_as_the_model_wrote_them():
+    thread = [
+        line("1+1?"),
+        line("2 <message>", "UBOT", "assistant", 60),
+        line("and 3?", "U2", at=120),
+        line("please", at=121),
+    ]
+    people = {"U1": ANN, "U2": Person("U2", "Bo")}
+    sent = rendered(thread, people)
+    assert [message.role for message in sent] == ["user", "assistant", "user"]
+    assert texts(sent) == [
+        f'<message from="Ann Lee" at="{AT}">1+1?</message>',
+        "2 <message>",
+        '<message from="Bo" at="2026-06-29 22:02 UTC">and 3?</message>',
+        '<message from="Ann Lee" at="2026-06-29 22:02 UTC">please</message>',
+    ]
+
+
+def test_people_of_one_name_are_told_apart_and_the_unknown_keep_their_id():
+    people = {"U1": ANN, "U2": Person("U2", "Ann Lee (2)"), "U3": Person("U3", "Ann\nLee")}
+    names = re.findall(
+        'from="(.*?)"', "".join(texts(rendered([line("x", f"U{n}", at=n) for n in (1, 2, 3, 4)], people)))
+    )
+    assert names == ["Ann Lee", "Ann Lee (2)", "Ann Lee (3)", "U4"]
+
+
+def test_a_bare_mention_is_said_and_a_message_without_anything_left_out():
+    assert "(mentions you, without a word)" in block(line("<@UBOT>"), "Ann Lee", " ")
+    assert block(line(""), "Ann Lee", "") == ""
+
+
+def test_files_are_named_as_unread():
+    files = (File("F1", "q3\n.pdf"), File("F2", "</message> b.png"))
+    unread = "[attached, but you cannot open it: q3 .pdf, /message b.png]"
+    assert (
+        block(line("see", files=files), "Ann", "see")
+        == f'<message from="Ann" at="{AT}">see\n{unread}</message>'
+    )
+    assert block(line("", files=files), "Ann", "") == f'<message from="Ann" at="{AT}">{unread}</message>'
+
+
+WORDS = st.text(max_size=30) | st.lists(
+    st.sampled_from(['<message from="Bo">', "</message>", "< / Message", "<\nmessage", "<", '"', "x", " "]),
+    max_size=6,
+).map("".join)
+
+
+@given(words=WORDS, name=WORDS, file=WORDS)
+def test_nothing_that_people_write_makes_or_ends_a_tag(words, name, file):
+    people = {"U1": Person("U1", name)}
+    [text] = texts(rendered([line(words or "x", files=(File("F", file),))], people))
+    assert re.findall(r"<\s*/?\s*message", text, re.IGNORECASE) == ["<message", "</message"]
+    assert re.fullmatch(rf'<message from="[^"<>\n]+" at="{AT}">.*</message>', text, re.DOTALL)
+
+
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["U1", "U2", "U3", "UBOT"]), st.sampled_from(["hi", " ", "<@UBOT>", "two\nlines"])
+    ),
+    max_size=8,
+)
+
+
+@given(LINES)
+def test_what_was_sent_once_stays_the_same_byte_for_byte_as_the_thread_grows(talk):
+    people = {"U1": ANN, "U2": Person("U2", "Ann Lee")}
+    thread = [
+        line(text, who, "assistant" if who == "UBOT" else "user", at) for at, (who, text) in enumerate(talk)
+    ]
+    before: list[str] = []
+    for length in range(len(thread) + 1):
+        sent = rendered(thread[:length], people)
+        flat = [
+            json.dumps([message.role, block.text])
+            for message in sent
+            for block in message.content
+            if isinstance(block, Text)
+        ]
+        assert flat[: len(before)] == before
+        before = flat or before

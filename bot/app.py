@@ -78,7 +78,9 @@ class Process:
         """Take up what an earlier process left, then let events in."""
         settings = self._settings
         settle = settings.recovery_settle_seconds
-        workspace = SlackWorkspace(slack.api, store, slack.me, settle=settle)
+        workspace = SlackWorkspace(
+            slack.api, store, slack.me, settle=settle, link_domains=settings.link_domains
+        )
         rules = _rules(settings)
         turns = Turns(
             store,

@@ -56,6 +56,13 @@ def _ids(initials: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def _domains(value: str) -> frozenset[str]:
+    domains = frozenset(re.split(r"[\s,]+", value.strip(", ").lower()))
+    if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", each) for each in domains):
+        raise ValueError("it must be names of hosts, without https:// and path")
+    return domains
+
+
 def _api_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+/(\S+/)?api/", url):
         raise ValueError("it must be an http or https address that ends in /api/")
@@ -176,6 +183,11 @@ class Settings(BaseModel):
     ] = frozenset()
     allowed_bots: Annotated[
         frozenset[str], _ids("BUW"), _About("ids of the bots that may ask", "B0123ABCD", "none")
+    ] = frozenset()
+    link_domains: Annotated[
+        frozenset[str],
+        BeforeValidator(_domains),
+        _About("hosts whose links are always left whole, separated by commas", "example.com", "none"),
     ] = frozenset()
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],

@@ -6,7 +6,7 @@ at its end. However it was shown, the end is the same: the whole text, once, wit
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Literal
 
@@ -57,6 +57,7 @@ class SlackReply:
         turn: Turn,
         *,
         hint: Callable[[], Awaitable[str]],
+        link_domains: Collection[str] = (),
     ) -> None:
         self._parts = parts
         self._status = status
@@ -64,6 +65,7 @@ class SlackReply:
         self._pacer = pacer
         self._turn = turn
         self._hint = hint
+        self._link_domains = link_domains
         self._names: Mapping[str, str] = {}
         self._links = Links()
         self._outgoing = Outgoing()
@@ -95,10 +97,10 @@ class SlackReply:
         self._status.show(words)
 
     def meet(self, lines: Sequence[Line], people: Mapping[str, Person]) -> None:
-        """Learn who is in the thread. Links that its people wrote may stay whole."""
+        """Learn who is in the thread. Links that its people wrote stay whole."""
         written = frozenset[str]().union(*(links(line.text) for line in lines if line.role == "user"))
         self._names = {user: person.name for user, person in people.items()}
-        self._links = Links(written)
+        self._links = Links(written, self._link_domains)
         self._outgoing = Outgoing(self._names, self._links)
 
     async def resume(self) -> None:

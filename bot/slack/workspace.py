@@ -26,11 +26,14 @@ _log = structlog.get_logger(__name__)
 class SlackWorkspace(Workspace):
     """One Slack workspace. `settle` is in seconds."""
 
-    def __init__(self, api: SlackAPI, store: Store, me: Me, *, settle: float) -> None:
+    def __init__(
+        self, api: SlackAPI, store: Store, me: Me, *, settle: float, link_domains: Collection[str] = ()
+    ) -> None:
         self._api = api
         self._store = store
         self._me = me
         self._settle = settle
+        self._link_domains = link_domains
         self._people = People(api, store, me)
         self._history = History(api, me)
         self._abilities = Abilities()
@@ -57,7 +60,9 @@ class SlackWorkspace(Workspace):
         parts = Parts(self._api, self._history, self._store, turn, check=check, settle=self._settle)
         status = Status(self._api, self._abilities, turn, check=check)
         pacer, hint = self._api.pacer, partial(self._hint, turn)
-        return SlackReply(parts, status, self._abilities, pacer, turn, hint=hint)
+        return SlackReply(
+            parts, status, self._abilities, pacer, turn, hint=hint, link_domains=self._link_domains
+        )
 
     async def _hint(self, turn: Turn) -> str:
         """Once per person: how to go on, where Slack does not show a DM's threads by itself."""

@@ -25,9 +25,10 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.bedrock_faults import KINDS, STOP_REASONS, Fault, Faults, Refusal
+from bot.sandbox.bedrock_faults import KINDS, STOP_REASONS, Fault, Refusal
 from bot.sandbox.bedrock_rules import check, model_of, prompt_tokens, tokens
 from bot.sandbox.bedrock_stream import Over, Stream, befall
+from bot.sandbox.faults import Faults
 from bot.sandbox.scripted import Scripted, deltas
 
 _ROUTE = re.compile(r"/model/(?P<id>[^?]+)/(?P<operation>converse|converse-stream)")
@@ -70,7 +71,7 @@ class Bedrock:
         self.window = window
         self.delay = delay
         self.pace = pace
-        self.faults = Faults()
+        self.faults = Faults(Fault)
         self.requests: list[Asked] = []
         self.open = 0
         self.most_open = 0
@@ -174,7 +175,7 @@ class Bedrock:
         claude = model_of(asked.model_id)
         check(asked.body, request.content_length or 0, claude, self.window)
         messages = asked.body["messages"]
-        fault = self.faults.take(asked.body)
+        fault = self.faults.take()
         if not fault and (word := self.model.fault(messages)) in KINDS:
             fault = Fault(word)
         asked.fault = fault.kind if fault else ""

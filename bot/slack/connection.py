@@ -117,14 +117,10 @@ async def connect(
     Raises `BadConfiguration` where Slack refuses a token.
     """
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-    async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
-        client = AsyncWebClient(
-            token=bot_token,
-            base_url=api_url,
-            session=session,
-            timeout=timeout,  # type: ignore[arg-type]  # aiohttp takes fractions of a second
-            retry_handlers=[],
-        )
+    # The SDK keeps to its own timeout only in sessions of its own, so this one has it.
+    limit = aiohttp.ClientTimeout(total=timeout)
+    async with aiohttp.ClientSession(connector=connector, timeout=limit, trust_env=True) as session:
+        client = AsyncWebClient(token=bot_token, base_url=api_url, session=session, retry_handlers=[])
         api = SlackAPI(client, Pacer(on=paced))
         problems: list[str] = []
         facts, opened = await asyncio.gather(

@@ -42,6 +42,7 @@ class Socket(AsyncSocketModeHandler):
         """Give an envelope to Bolt; ack it once what it brought is kept."""
         began = time()
         try:
+            _must_have_a_type(req)
             response = await run_async_bolt_app(self.app, req)
             reason = "no handler" if response.status == _NOT_FOUND else ""
         except Exception as error:  # noqa: BLE001  Bolt reads fields before any handler, and may fail in any way
@@ -86,3 +87,9 @@ class Socket(AsyncSocketModeHandler):
         session = getattr(self.client, "aiohttp_client_session", None)
         if session is not None and not session.closed:
             await session.close()
+
+
+def _must_have_a_type(request: SocketModeRequest) -> None:
+    """Raise where an event has none: Bolt swallows that, and answers as if a handler had failed."""
+    if request.type == "events_api" and not isinstance(request.payload["event"]["type"], str):
+        raise TypeError

@@ -127,7 +127,7 @@ async def test_a_turn_that_runs_here_is_ended_at_once(tmp_path: Path):
     async with desk(tmp_path) as here:
         asked = await here.ask(1)
         await here.begun(asked)
-        [number] = here.dispatcher._running
+        [(number, _)] = here.dispatcher._running.values()
         here.dispatcher.stop(number + 1, "stopped")
         here.dispatcher.stop(number, "stopped")
         await until(lambda: here.dispatcher.running == 0)

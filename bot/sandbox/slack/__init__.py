@@ -144,10 +144,6 @@ class Slack(Acts):
         """Return the notes that only this person was shown, each with its channel."""
         return [dict(note) for note in self.workspace.ephemerals.get(user, [])]
 
-    def home(self, user: str) -> Json | None:
-        """Return the home tab that the app published for a person."""
-        return self.workspace.homes.get(user)
-
     def status(self, channel: str, thread_ts: str) -> Session:
         """Return the session of a thread: `status`, `text`, `title`, and their `history`."""
         return self.workspace.sessions.get((channel, thread_ts), Session())

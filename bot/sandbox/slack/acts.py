@@ -108,18 +108,6 @@ class Acts:
             raise LookupError(f"no stop button: the session of {thread_ts} is {session}")
         return streams.stop_by_person(self.workspace, self._channel(channel), thread_ts, user)
 
-    async def expire_stream(self, channel: str, ts: str) -> str:
-        """Let a stream's time be over now; return its ts."""
-        streams.expire(self.workspace, self._channel(channel), ts)
-        return ts
-
-    async def open_home(self, user: str, tab: str = "home") -> str:
-        """Open the app's home or messages tab; return the DM's id."""
-        dm, home = self.workspace.direct([user]).id, self.workspace.homes.get(user)
-        view = {"view": home} if tab == "home" and home else {}
-        self.workspace.send({"type": "app_home_opened", "user": user, "channel": dm, "tab": tab, **view})
-        return dm
-
     async def press(self, user: str, channel: str, ts: str, action_id: str, value: str | None = None) -> Any:
         """Press a button of a message or a private note; return the ack's payload, None without an ack.
 
@@ -136,12 +124,6 @@ class Acts:
         payload |= {"actions": [{**action, "action_ts": payload["action_ts"]}]}
         return await self._sockets.ask("interactive", payload)
 
-    async def shortcut(self, user: str, callback_id: str, channel: str | None = None, ts: str = "") -> Any:
-        """Use a shortcut on a message, or a global one; return the ack's payload, None without ack."""
-        place = self._channel(channel) if channel else None
-        payload = self._interaction("message_action" if place else "shortcut", user, place, ts)
-        return await self._sockets.ask("interactive", {**payload, "callback_id": callback_id})
-
     def _interaction(self, kind: str, user: str, channel: Channel | None, ts: str) -> Json:
         w, person = self.workspace, self.workspace.people[user]
         who = {"id": user, "username": person.name, "name": person.name, "team_id": person.team}
@@ -153,55 +135,6 @@ class Acts:
             payload |= {"message_ts": ts, "response_url": self._response_url(channel, user, ts)}
             payload |= {"message": channel.messages[ts]} if ts in channel.messages else {}
         return payload
-
-    async def command(self, user: str, channel: str, command: str, text: str = "") -> Any:
-        """Type a slash command; return the ack's payload (shown to the person), None without ack."""
-        place, w = self._channel(channel), self.workspace
-        payload: Json = {"token": "deprecated", "team_id": w.team_id, "team_domain": w.domain}
-        payload |= {"channel_id": channel, "channel_name": place.name or "directmessage", "command": command}
-        payload |= {"user_id": user, "user_name": w.people[user].name, "text": text}
-        payload |= {
-            "api_app_id": w.bot.app_id,
-            "response_url": self._response_url(place, user, ""),
-            "trigger_id": w.new_ts(),
-        }
-        answer = await self._sockets.ask("slash_commands", payload)
-        if answer:
-            self._respond(place, user, "", answer)
-        return answer
-
-    def _response_url(self, channel: Channel, user: str, ts: str) -> str:
-        key = uuid.uuid4().hex
-        self._response_urls[key] = (channel, user, ts, RESPONSE_USES)
-        return f"{self.workspace.url}/response/{key}"
-
-    async def respond(self, request: web.Request) -> web.Response:
-        """Take what the app sends to a response_url, five times at most."""
-        key = request.match_info["key"]
-        if key not in self._response_urls:
-            return web.json_response({"ok": False, "error": "used_url"}, status=404)
-        channel, user, ts, uses = self._response_urls.pop(key)
-        if uses > 1:
-            self._response_urls[key] = (channel, user, ts, uses - 1)
-        self._respond(channel, user, ts, await request.json())
-        return web.Response(text="ok")
-
-    def _respond(self, place: Channel, user: str, ts: str, answer: Json) -> None:
-        w = self.workspace
-        body: Json = {name: answer[name] for name in ("text", "blocks") if name in answer}
-        if answer.get("delete_original") or answer.get("replace_original"):
-            if ts in place.messages and answer.get("delete_original"):
-                w.remove(place, ts)
-            elif ts in place.messages:
-                w.change(place, ts, {"blocks": None, **body}, editor=w.bot.id)
-                return
-            w.ephemerals[user] = [note for note in w.ephemerals.get(user, []) if note["ts"] != ts]
-        if not body or answer.get("delete_original"):
-            w.changed()
-        elif answer.get("response_type") == "in_channel":
-            w.post(place, {**w.bot.author, "text": "", **body}, answer.get("thread_ts"))
-        else:
-            w.whisper(place.id, user, {"text": "", **body}, answer.get("thread_ts"))
 
     def _channel(self, channel: str) -> Channel:
         return self.workspace.channels[channel]

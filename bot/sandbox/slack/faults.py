@@ -4,7 +4,6 @@ import math
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import Any
 
 LIMITS = {"T2": (22, 60), "T3": (55, 60), "T4": (110, 60)}  # calls, seconds: "20+" lets a tenth more pass
 POST_CHANNEL, POST_WORKSPACE = (3, 3), (300, 60)  # chat.postMessage: 1/s with bursts; "several hundred"/min
@@ -12,7 +11,7 @@ POST_CHANNEL, POST_WORKSPACE = (3, 3), (300, 60)  # chat.postMessage: 1/s with b
 
 @dataclass
 class Fault:
-    """What befalls `times` calls (None: all) of a method ("*": any), the first `after` of them left out.
+    """What befalls `times` calls (None: all) of a method, the first `after` of them left out.
 
     Kinds: ratelimited (`retry_after` s), http (`status`), html (a page with status 200), hang (carried out
     and answered after `seconds`), reset_before (cut, no effect), reset_after (effect, then cut), late (cut
@@ -20,39 +19,17 @@ class Fault:
     """
 
     method: str
-    kind: str
+    kind: str = ""
     times: int | None = 1
     after: int = 0
     seconds: float = 1.0
     status: int = 500
     retry_after: int = 1
 
-
-class Faults:
-    """The faults that wait for their call."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Fault] = []
-
-    def add(self, method: str, kind: str, **options: Any) -> Fault:
-        """Put in a fault; the options are the fields of `Fault`."""
-        fault = Fault(method, kind, **options)
-        self._waiting.append(fault)
-        return fault
-
-    def clear(self) -> None:
-        """Take out all faults."""
-        self._waiting.clear()
-
-    def take(self, method: str) -> Fault | None:
-        """Return the fault that befalls this call, used up by it."""
-        for fault in [fault for fault in self._waiting if fault.method in (method, "*")]:
-            if fault.after:
-                fault.after -= 1
-            elif fault.times is None or fault.times > 0:
-                fault.times = fault.times and fault.times - 1
-                return fault
-        return None
+    def befalls(self, method: str) -> bool:
+        """Whether this call is one that it is meant for; each call asks once."""
+        self.after -= self.method == method
+        return self.method == method and self.after < 0
 
 
 class Limits:

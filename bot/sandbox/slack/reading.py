@@ -65,27 +65,6 @@ def _history(w: Workspace, a: Args) -> Json:
     return {"messages": _shown(found, a), **paging}
 
 
-@method("conversations.info", tier="T3")
-def _info(w: Workspace, a: Args) -> Json:
-    channel = readable(w, a, "read")
-    shared = dict.fromkeys(("is_shared", "is_ext_shared"), w.shared(channel))
-    facts: Json = {"id": channel.id, "name": channel.name, "is_private": channel.kind != "channel", **shared}
-    facts |= {f"is_{name}": channel.kind == name for name in ("channel", "group", "im", "mpim")}
-    facts |= {"is_archived": channel.archived, "is_member": w.bot.id in channel.members}
-    facts |= {"context_team_id": w.team_id, "num_members": len(channel.members)}
-    if channel.kind == "im":
-        facts["user"] = next(user for user in channel.members if user != w.bot.id)
-    return {"channel": facts | {"topic": {"value": ""}, "purpose": {"value": ""}}}
-
-
-@method("conversations.open", "im:write", "T3")
-def _open(w: Workspace, a: Args) -> Json:
-    users = [user for user in a.text("users").split(",") if user]
-    if not users or any(user not in w.people for user in users):
-        raise Refused("user_not_found" if users else "not_enough_users")
-    return {"channel": {"id": w.direct(users).id}}
-
-
 @method("users.info", "users:read", "T4")
 def _user_info(w: Workspace, a: Args) -> Json:
     person = w.people.get(a.text("user"))
@@ -97,15 +76,6 @@ def _user_info(w: Workspace, a: Args) -> Json:
     roles = {"is_admin": person.admin, "is_owner": False, "is_restricted": person.guest}
     roles["is_ultra_restricted"] = False
     return {"user": facts | ({"is_stranger": True} if person.external else roles)}
-
-
-@method("bots.info", "users:read", "T3")
-def _bot_info(w: Workspace, a: Args) -> Json:
-    for bot in w.people.values():
-        if bot.bot_id and bot.bot_id == a.text("bot"):
-            facts = {"id": bot.bot_id, "app_id": bot.app_id, "user_id": bot.id, "name": bot.name}
-            return {"bot": {**facts, "deleted": False, "icons": {}}}
-    raise Refused("bot_not_found")
 
 
 @method("files.info", "files:read", "T4")

@@ -58,18 +58,6 @@ def _set_status(w: Workspace, a: Args) -> Json:
     return {"status": session.status, "agent_status": session.status, "title": session.title}
 
 
-@method("agents.sessions.rename", "chat:write", "T3")
-def _rename(w: Workspace, a: Args) -> Json:
-    key = _key(w, a, "not_authorized", "thread_ts_required")
-    if not w.agent or key not in w.sessions:
-        raise Refused("session_not_found" if w.agent else "not_authorized")
-    if not 1 <= len(a.text("title")) <= MAX_TITLE:
-        raise Refused("invalid_name")
-    w.sessions[key].title = a.text("title")
-    w.changed()
-    return {"title": a.text("title")}
-
-
 @method("assistant.threads.setStatus", "chat:write")
 def _set_thread_status(w: Workspace, a: Args) -> Json:
     key, lines = _key(w, a, "channel_not_found"), a.get("loading_messages") or []
@@ -77,41 +65,3 @@ def _set_thread_status(w: Workspace, a: Args) -> Json:
         raise Refused("invalid_arguments")
     show(w, *key, "processing" if a.text("status") else "active", a.text("status"))
     return {}
-
-
-@method("assistant.threads.setTitle", "assistant:write", "T4")
-def _set_title(w: Workspace, a: Args) -> Json:
-    w.sessions.setdefault(_key(w, a, "channel_not_found"), Session()).title = a.text("title")
-    w.changed()
-    return {}
-
-
-@method("assistant.threads.setSuggestedPrompts", "assistant:write", "T4")
-def _set_suggested_prompts(w: Workspace, a: Args) -> Json:
-    prompts = a.get("prompts") or []
-    if not w.agent or a.text("channel_id") not in w.channels:
-        raise Refused("channel_not_found" if w.agent else "not_agent_app")
-    if len(prompts) > MAX_PROMPTS or any({"title", "message"} - prompt.keys() for prompt in prompts):
-        raise Refused("invalid_arguments")
-    if not a.text("thread_ts"):  # with a thread the call has no visible effect
-        w.prompts[a.text("channel_id")] = {"title": a.text("title"), "prompts": prompts}
-        w.changed()
-    return {}
-
-
-@method("views.publish", tier="T4")
-def _publish(w: Workspace, a: Args) -> Json:
-    user, view = a.text("user_id"), a.get("view")
-    old = w.homes.get(user)
-    if user not in w.people:
-        raise Refused("user_not_found")
-    if a.get("hash") and old and a["hash"] != old["hash"]:
-        raise Refused("hash_conflict")
-    if not isinstance(view, dict) or view.get("type") != "home":
-        raise Refused("invalid_arguments")
-    # A home may have 100 blocks, not 50.
-    blocks = [block for each in view.get("blocks", []) for block in checked_blocks([each])]
-    facts = {"id": old["id"] if old else w.new_id("V"), "hash": w.new_ts(), "app_id": w.bot.app_id}
-    w.homes[user] = {**view, **facts, "team_id": w.team_id, "blocks": blocks}
-    w.changed()
-    return {"view": w.homes[user]}

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from bot.sandbox.faults import Faults
 from bot.sandbox.slack import chat, reading, sessions, streams
 from bot.sandbox.slack.arguments import METHODS, Args, Method, need
-from bot.sandbox.slack.faults import Fault, Faults, Limits
+from bot.sandbox.slack.faults import Fault, Limits
 from bot.sandbox.slack.journal import Entry, Journal
 from bot.sandbox.slack.workspace import Json, Refused, Workspace
 
@@ -24,7 +25,7 @@ class WebApi:
     def __init__(
         self, workspace: Workspace, journal: Journal, ticket: Callable[[], str], *, tiers: bool
     ) -> None:
-        self.faults = Faults()
+        self.faults = Faults(Fault)
         self._workspace, self._journal, self._limits = workspace, journal, Limits() if tiers else None
         connect = Method(lambda _w, _a: {"url": ticket()}, tier="T3")
         self._methods = {**METHODS, "apps.connections.open": connect}
@@ -38,7 +39,7 @@ class WebApi:
             args, bad = Args(request.query), refused.answer
         token = _bearer(request) or args.pop("token", "")
         entry = self._journal.add("call", name, args)
-        fault = self.faults.take(name) or Fault(name, "")
+        fault = self.faults.take(lambda each: each.befalls(name)) or Fault(name)
         match fault.kind:
             case "":
                 pass

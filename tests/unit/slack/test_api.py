@@ -21,6 +21,7 @@ from bot.errors import (
     StreamStopped,
 )
 from bot.slack.api import ERRORS, METHODS, SlackAPI
+from bot.slack.connection import connect
 from bot.slack.pacing import Pacer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,10 +35,15 @@ class Server:
     calls: int = 0
     script: list[Handler] = field(default_factory=list)
     """How to answer; the last one stays."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.calls += 1
         return await (self.script.pop(0) if len(self.script) > 1 else self.script[0])(request)
+
+    async def hangs(self, _: web.Request) -> web.StreamResponse:
+        await self.over.wait()
+        return web.Response()
 
 
 @pytest.fixture
@@ -45,12 +51,13 @@ async def server() -> AsyncIterator[Server]:
     server = Server()
     application = web.Application()
     application.router.add_route("*", "/api/{method}", server.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0)
+    runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/"
     yield server
+    server.over.set()
     await runner.cleanup()
 
 
@@ -83,11 +90,6 @@ async def cuts(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def hangs(_: web.Request) -> web.StreamResponse:
-    await asyncio.Event().wait()
-    return web.Response()
-
-
 async def refusal(api: SlackAPI, method: str = "chat.postMessage") -> SlackError:
     with pytest.raises(SlackError) as error:
         await api.call(method, channel="C1", text="x")
@@ -105,7 +107,9 @@ async def test_gives_the_fields_of_the_answer(api, server):
 
 # Every code that Slack documents for the methods in use, or that was met with them.
 MEANINGS: dict[type[SlackError], str] = {
-    SlackTokenRefused: "account_inactive invalid_auth not_allowed_token_type not_authed token_expired token_revoked",
+    SlackTokenRefused: """
+        account_inactive invalid_auth not_allowed_token_type not_authed token_expired token_revoked
+    """,
     SlackNotAllowed: """
         access_denied cant_delete_message cant_update_message channel_is_limited_access
         channel_not_found channel_type_not_supported edit_window_closed ekm_access_denied
@@ -195,28 +199,26 @@ async def test_without_a_readable_answer_it_is_not_known_whether_the_call_was_ca
 
 
 async def test_a_call_that_hangs_is_given_up(server):
-    server.script = [hangs]
+    server.script = [answers(ok=True, team_id="T1", user_id="UBOT")] * 2 + [server.hangs]
+    at = {"bot_token": "xoxb-1", "app_token": "xapp-1", "api_url": server.url}
+    async with connect(**at, timeout=0.2, paced=True) as slack:
+        assert type(await refusal(slack.api)) is SlackUnreachable
+    assert server.calls == 3
+
+
+async def test_where_nobody_listens_slack_is_out_of_reach():
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(
-            token="xoxb-1", base_url=server.url, session=session, retry_handlers=[], timeout=1
+            token="xoxb-1", base_url="http://127.0.0.1:1/api/", session=session, retry_handlers=[]
         )
-        client.timeout = 0.1  # type: ignore[assignment]  # aiohttp takes fractions of a second
-        assert isinstance(await refusal(SlackAPI(client, Pacer())), SlackUnreachable)
-    assert server.calls == 1
-
-
-async def test_nobody_listens(server):
-    async with aiohttp.ClientSession() as session:
-        client = AsyncWebClient(token="xoxb-1", base_url="http://127.0.0.1:1/api/", session=session)
-        client.retry_handlers = []
-        assert isinstance(await refusal(SlackAPI(client, Pacer())), SlackUnreachable)
+        assert type(await refusal(SlackAPI(client, Pacer()))) is SlackUnreachable
 
 
 async def test_repeats_what_a_limit_or_a_lost_answer_stopped(api, server, monkeypatch):
     monkeypatch.setattr(api.pacer, "jitter", lambda: 0.0)
     limited = answers(429, {"Retry-After": "0"}, ok=False, error="ratelimited")
     server.script = [limited, cuts, answers(503), answers(ok=True)]
-    assert await api.repeat("chat.update", channel="C1", ts="1.2") == {"ok": True}
+    assert await api.repeat("chat.update", channel="C1", ts="1.2", text="x") == {"ok": True}
     assert server.calls == 4
 
 
@@ -224,9 +226,9 @@ async def test_repeats_no_refusal_and_nothing_for_ever(api, server, monkeypatch)
     monkeypatch.setattr(api.pacer, "jitter", lambda: 0.0)
     server.script = [answers(ok=False, error="message_not_found")]
     with pytest.raises(SlackGone):
-        await api.repeat("chat.update", channel="C1", ts="1.2")
+        await api.repeat("chat.update", channel="C1", ts="1.2", text="x")
     assert server.calls == 1
     server.script = [cuts]
     with pytest.raises(SlackUnreachable):
-        await api.repeat("chat.update", channel="C1", ts="1.2", tries=3)
+        await api.repeat("chat.update", channel="C1", ts="1.2", text="x", tries=3)
     assert server.calls == 4

@@ -12,8 +12,9 @@ run: .venv/.installed
 	@if [ -n "$$SLACK_BOT_TOKEN" ] || grep -Eqs "^(export )?SLACK_BOT_TOKEN *= *[\"']?[^\"' ]" .env; \
 	then exec .venv/bin/python -m bot; else exec .venv/bin/python -m bot sandbox; fi
 
+# Most tests wait for processes: four at a time keep two cores busy.
 test: .venv/.installed-dev
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 4 --dist loadscope $(ARGS)
 
 check: .venv/.installed-dev
 	@.venv/bin/ruff format --check --quiet

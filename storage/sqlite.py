@@ -100,6 +100,7 @@ class SQLite(Connector):
         path = path.absolute()  # noqa: ASYNC240  asks no disk
         async with AsyncExitStack() as resources:
             try:
+                _refuse_foreign(path)
                 lock = _private(path.with_name(path.name + ".lock"))
                 resources.callback(os.close, lock)
                 await _lock(lock, path, lock_seconds)
@@ -309,6 +310,20 @@ async def _lock(lock: int, path: Path, seconds: float) -> None:
             return
 
 
+def _refuse_foreign(path: Path) -> None:
+    """Leave a file that is not ours untouched: SQLite's header (its first 100 bytes) says whose it is."""
+    header = b""
+    if path.exists():
+        with path.open("rb") as file:
+            header = file.read(100)
+    if not header:
+        return
+    if not header.startswith(b"SQLite format 3\0"):
+        raise StoreForeign(f"{path}: it is no SQLite database: set DATABASE_URL to another path")
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise StoreForeign(f"{path}: it is another program's database: set DATABASE_URL to another path")
+
+
 def _make_private(path: Path) -> None:
     """Make the database file, readable by its owner only; SQLite gives the files beside it the same mode."""
     os.close(_private(path))
@@ -348,8 +363,6 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     if _pragma(connection, "page_count") == 0:
         # Before anything else is written: a crash in between must not leave a file that looks foreign.
         _mark(connection)
-    elif _pragma(connection, "application_id") != APPLICATION_ID:
-        raise StoreForeign(f"{path}: it is another program's database: set DATABASE_URL to another path")
     if (mode := _pragma(connection, "journal_mode = WAL")) != "wal":
         raise StoreUnavailable(f"{path}: its file system allows no WAL (only {mode}): use a local disk")
     if path.stat().st_size > _CHECK_BYTES:

@@ -41,7 +41,7 @@ class Pacer:
     def called(self, method: str, channel: str = "") -> None:
         """Note a call that is being made."""
         now = monotonic()
-        if method in PER_MINUTE:
+        if self._on and method in PER_MINUTE and method != "chat.startStream":  # counted when taken
             self._calls[method].append(now)
         if method == "chat.postMessage":
             self._last_post[channel] = now
@@ -50,19 +50,20 @@ class Pacer:
         """Slack refused a call: nothing more of this method for so long."""
         self._blocked[method] = max(self._blocked.get(method, 0), monotonic() + seconds)
 
-    def stream_started(self) -> None:
-        """One more answer is streaming."""
-        self._streaming += 1
-
-    def stream_ended(self) -> None:
-        """One less."""
-        self._streaming -= 1
-
-    def may_stream(self) -> bool:
-        """Whether a stream may be started now, with its stop still within the limits."""
+    def take_stream(self) -> bool:
+        """Take the right to start a stream, its stop with it, and hold it until `stream_ended`."""
         if self._left("chat.startStream") <= 0 or self._wait("chat.stopStream") > 0:
             return False
-        return not self._on or self._left("chat.stopStream") > self._streaming
+        if self._on and self._left("chat.stopStream") <= self._streaming:
+            return False
+        self._streaming += 1
+        if self._on:
+            self._calls["chat.startStream"].append(monotonic())
+        return True
+
+    def stream_ended(self) -> None:
+        """Its stop was called, or it was never started."""
+        self._streaming -= 1
 
     def may(self, method: str) -> bool:
         """Whether this method may be called now."""

@@ -146,7 +146,8 @@ class SlackReply:
         """Leave what was shown as it stands, and say why it ends there."""
         await self._end_writer(quietly=True)
         self._text = self.shown
-        if not self._parts.made:
+        if not self._text:
+            # Nothing of this try is seen; what an earlier process showed stands as it left it.
             await self._status.clear()
             return ()
         return await self._close(blocks.footer([note]))
@@ -181,9 +182,7 @@ class SlackReply:
 
     def _go(self, way: Way) -> None:
         """Write in another way from here on; the pacer counts the streams."""
-        if way == "stream" != self._way:
-            self._pacer.stream_started()
-        elif self._way == "stream" != way:
+        if self._way == "stream" != way:
             self._pacer.stream_ended()
         self._way = way
 
@@ -238,12 +237,12 @@ class SlackReply:
             self._go("rewrite")
             await self._rewrite()
             return
-        if not self._pacer.may_stream():
+        if not self._pacer.take_stream():
             self._go("whole")
             return
         piece = fit("", text, STREAM_LIMIT)
         try:
-            await self._parts.start_stream(piece.here)
+            await self._start(piece.here)
         except SlackLimited:
             self._go("whole")
             return
@@ -257,9 +256,17 @@ class SlackReply:
             self._go("rewrite")
             await self._rewrite()
             return
-        self._go("stream")
         self._in_part, self._opened_at = piece.here, monotonic()
         self._shown += len(piece.here) - len(self._opening)
+
+    async def _start(self, text: str) -> None:
+        """Start the stream that was taken; where that fails, it is given back."""
+        try:
+            await self._parts.start_stream(text)
+        except BaseException:
+            self._pacer.stream_ended()
+            raise
+        self._go("stream")
 
     async def _stream_on(self) -> None:
         """Append what is new; go over into a new message before this one is full or its life ends."""

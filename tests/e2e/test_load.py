@@ -10,7 +10,7 @@ from tests.e2e.conftest import Bobbin, shown
 async def test_two_hundred_questions_at_once_are_asked_together_and_all_answered(
     make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
 ) -> None:
-    bobbin = await make(SLACK_PACING="off", LEASE_SECONDS="30").start()
+    bobbin = await make(SLACK_PACING="off", LEASE_SECONDS="60", RECOVERY_SETTLE_SECONDS="10").start()
     people = [slack.add_person(f"Person {number}") for number in range(20)]
     channels = [slack.add_channel(f"room{number}", members=people) for number in range(8)]
     bedrock.hold()

@@ -31,13 +31,8 @@ MESSAGE = {
 REPLY = MESSAGE | {"thread_ts": ROOT, "parent_user_id": "U2"}
 MENTION = {"type": "app_mention", "user": "U1", "text": "<@UBOT> hi", "ts": TS, "channel": "C1", "team": "T1"}
 PNG = {"id": "F1", "name": "a.png", "mimetype": "image/png", "size": 1234, "file_access": "visible"}
-SUBTYPED = {
-    "type": "message",
-    "channel": "C1",
-    "channel_type": "channel",
-    "ts": "1783.5",
-    "event_ts": "1783.5",
-}
+SUBTYPED = {key: MESSAGE[key] for key in ("type", "channel", "channel_type")} | {"ts": "1783.5"}
+MUTE = {"type": "reaction_added", "user": "U1", "reaction": "no_bell", "item": {"channel": "C1", "ts": ROOT}}
 
 
 def body(event: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -159,23 +154,9 @@ OLD = {"type": "message", "user": "U1", "text": "old", "ts": TS}
             Stopped("Ev1", THREAD, ""),
             id="Slack's Stop by its former name",
         ),
+        pytest.param(MUTE, Muted("Ev1", "T1", "C1", ROOT, muted=True), id="🔕"),
         pytest.param(
-            {
-                "type": "reaction_added",
-                "user": "U1",
-                "reaction": "no_bell",
-                "item": {"channel": "C1", "ts": ROOT},
-            },
-            Muted("Ev1", "T1", "C1", ROOT, muted=True),
-            id="🔕",
-        ),
-        pytest.param(
-            {
-                "type": "reaction_removed",
-                "user": "U1",
-                "reaction": "no_bell",
-                "item": {"channel": "C1", "ts": ROOT},
-            },
+            MUTE | {"type": "reaction_removed"},
             Muted("Ev1", "T1", "C1", ROOT, muted=False),
             id="🔕 taken away",
         ),
@@ -213,32 +194,11 @@ def test_means(event, means):
         pytest.param(MENTION | {"subtype": "document_mention"}, "a mention in a canvas", id="canvas"),
         pytest.param(MESSAGE | {"hidden": True}, "Slack's own remark: hidden", id="hidden"),
         pytest.param(
-            {
-                "type": "reaction_added",
-                "user": "U1",
-                "reaction": "tada",
-                "item": {"channel": "C1", "ts": ROOT},
-            },
-            "a reaction that means nothing to me",
-            id="another reaction",
+            MUTE | {"reaction": "tada"}, "a reaction that means nothing to me", id="another reaction"
         ),
+        pytest.param(MUTE | {"user": "UBOT"}, "a reaction that means nothing to me", id="own reaction"),
         pytest.param(
-            {
-                "type": "reaction_added",
-                "user": "UBOT",
-                "reaction": "no_bell",
-                "item": {"channel": "C1", "ts": TS},
-            },
-            "a reaction that means nothing to me",
-            id="own reaction",
-        ),
-        pytest.param(
-            {
-                "type": "reaction_added",
-                "user": "U1",
-                "reaction": "no_bell",
-                "item": {"type": "file", "file": "F1"},
-            },
+            MUTE | {"item": {"type": "file", "file": "F1"}},
             "a reaction that means nothing to me",
             id="reaction to a file",
         ),
@@ -376,21 +336,8 @@ JSON = st.recursive(
 )
 KINDS = ["app_mention", "message", "reaction_added", "agent_session_stopped", "member_joined_channel"]
 SUBTYPES = ["message_changed", "message_deleted", "file_share", "bot_message"]
-KEYS = (
-    "channel",
-    "channel_type",
-    "user",
-    "bot_id",
-    "text",
-    "ts",
-    "thread_ts",
-    "deleted_ts",
-    "files",
-    "team",
-    "edited",
-    "reaction",
-    "hidden",
-)
+KEYS = ["channel", "channel_type", "user", "bot_id", "text", "ts", "thread_ts", "deleted_ts"]
+KEYS += ["files", "team", "edited", "reaction", "hidden"]
 FIELDS = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON))
 GARBAGE = st.builds(
     lambda good, bad, kind, subtype, inner: (

@@ -67,10 +67,7 @@ def test_without_pacing_only_slack_itself_slows_a_reply_down(in_no_time):
         pacer, made = Pacer(on=False), list[float]()
         await asyncio.gather(*(call(pacer, "chat.postMessage", "C1", made) for _ in range(500)))
         assert made[-1] - made[0] < 0.01
-        for _ in range(500):
-            pacer.called("chat.startStream")
-            pacer.stream_started()
-        assert pacer.may_stream()
+        assert all(pacer.take_stream() for _ in range(501))
         assert pacer.append_interval() == pacer.update_interval() < 0.5
 
     in_no_time(story())
@@ -81,17 +78,22 @@ def test_a_stream_is_started_only_with_its_stop(in_no_time):
         pacer = Pacer()
         for _ in range(15):
             pacer.called("chat.stopStream")
-        for _ in range(5):
-            assert pacer.may_stream()
-            pacer.called("chat.startStream")
-            pacer.stream_started()
-        assert not pacer.may_stream()
+        assert [pacer.take_stream() for _ in range(6)] == [True] * 5 + [False]
         pacer.stream_ended()
-        assert pacer.may_stream()
+        assert pacer.take_stream()
+        pacer.stream_ended()
         pacer.limited("chat.stopStream", 5)
-        assert not pacer.may_stream()
+        assert not pacer.take_stream()
         await asyncio.sleep(60)
-        assert pacer.may_stream()
+        assert pacer.take_stream()
+
+    in_no_time(story())
+
+
+def test_replies_that_look_at_the_same_moment_do_not_take_more_streams_than_there_are(in_no_time):
+    async def story() -> None:
+        pacer = Pacer()
+        assert sum(pacer.take_stream() for _ in range(40)) == PER_MINUTE["chat.startStream"]
 
     in_no_time(story())
 
@@ -104,7 +106,7 @@ def test_replies_that_stream_at_once_share_the_appends_of_a_minute(
         pacer, made = Pacer(), list[float]()
 
         async def stream() -> None:
-            pacer.stream_started()
+            assert pacer.take_stream()
             for _ in range(20):
                 await asyncio.sleep(pacer.append_interval())
                 pacer.called("chat.appendStream")

@@ -182,7 +182,9 @@ class Settings(BaseModel):
         frozenset[str], _ids("UW"), _About("ids of the only people to answer", "U0123ABCD,U0456EFGH", "all")
     ] = frozenset()
     allowed_bots: Annotated[
-        frozenset[str], _ids("BUW"), _About("bot ids or user ids of the bots that may ask", "B0123ABCD", "none")
+        frozenset[str],
+        _ids("BUW"),
+        _About("bot ids or user ids of the bots that may ask", "B0123ABCD", "none"),
     ] = frozenset()
     link_domains: Annotated[
         frozenset[str],

@@ -1,7 +1,7 @@
 """A Bedrock to try Bobbin with: Converse and ConverseStream over HTTP on loopback, in real frames.
 
 It knows nothing of Bobbin, and keeps to what is known of AWS: it refuses what Bedrock refuses, in its words
-(`bedrock_rules`), fails on demand (`bedrock_faults`), and answers by script (`scripted`). One event loop with
+(`bedrock_rules`), fails on demand (`bedrock_stream`), and answers by script (`scripted`). One event loop with
 the tests that use it:
 
     async with Bedrock() as bedrock:
@@ -25,77 +25,66 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.bedrock_faults import KINDS, STOP_REASONS, Fault, Refusal
-from bot.sandbox.bedrock_rules import check, model_of, prompt_tokens, tokens
-from bot.sandbox.bedrock_stream import Over, Stream, befall
+from bot.sandbox.bedrock_rules import Refusal, check, model_of, prompt_tokens, tokens
+from bot.sandbox.bedrock_stream import KINDS, STOP_REASONS, Fault, Over, Stream, befall
 from bot.sandbox.faults import Faults
 from bot.sandbox.scripted import Scripted, deltas
 
 _ROUTE = re.compile(r"/model/(?P<id>[^?]+)/(?P<operation>converse|converse-stream)")
 _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=.+Signature=|Bearer .+")
 _THOUGHT = "Reading the thread."
-_LARGEST = 64_000_000
 
 
 @dataclass
 class Asked:
-    """A request as it came and went. Times are seconds of the Unix clock.
-
-    `ended` is "" while it runs, then completed, refused (by a rule), fault (`fault` is its kind), or
-    client_disconnected.
-    """
+    """A request as it came and went; times are seconds since 1970."""
 
     model_id: str
     body: dict[str, Any]
     streaming: bool
     request_id: str
-    peer: tuple[str, int]
-    """The client's end of the connection."""
+    peer: tuple[str, int]  # the client's end of the connection
     started_at: float = field(default_factory=time.time)
     finished_at: float | None = None
-    ended: str = ""
+    ended: str = ""  # then completed, refused (by a rule), fault (of the kind `fault`), client_disconnected
     fault: str = ""
     answer: str = ""
 
 
 class Bedrock:
-    """The server. `window` is the largest prompt that any model takes, in tokens.
+    """The server. `hold` lets no request get past its first event until `release`.
 
-    `delay` are the seconds before the first text, `pace` those between deltas. All may be changed any time.
+    `window` is the largest prompt that any model takes, in tokens; `delay` are the seconds before the first
+    text, `pace` those between deltas. All may be changed any time.
     """
 
     def __init__(
         self, *, model: Scripted | None = None, window: int = 200_000, delay: float = 0, pace: float = 0
     ) -> None:
         self.model = model or Scripted()
-        self.window = window
-        self.delay = delay
-        self.pace = pace
+        self.window, self.delay, self.pace = window, delay, pace
         self.faults = Faults(Fault)
         self.requests: list[Asked] = []
-        self.open = 0
-        self.most_open = 0
+        self.open = self.most_open = 0
         self.url = ""
         self._released = asyncio.Event()
         self._released.set()
+        self.hold, self.release = self._released.clear, self._released.set
         self._changed = asyncio.Event()
-        self._runner: web.AppRunner | None = None
-
-    async def start(self, port: int = 0) -> None:
-        """Listen on loopback; `url` is known afterwards."""
-        app = web.Application(client_max_size=_LARGEST)
+        app = web.Application(client_max_size=64_000_000)
         app.router.add_route("*", "/{path:.*}", self._serve)  # ids hold encoded slashes: see _ROUTE
         # Cancelling the handler is how a client that goes away is noticed at once.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on loopback; `url` is known afterwards."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024)
-        await site.start()
+        await web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def close(self) -> None:
         """Cut what is open and stop listening."""
-        if self._runner:
-            await self._runner.cleanup()
+        await self._runner.cleanup()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -104,19 +93,7 @@ class Bedrock:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def hold(self) -> None:
-        """Let no request get past its first event until `release`."""
-        self._released.clear()
-
-    def release(self) -> None:
-        """Let all go on."""
-        self._released.set()
-
-    async def wait_for(
-        self,
-        predicate: Callable[["Bedrock"], bool],
-        timeout: float = 5.0,  # noqa: ASYNC109 - asyncio.timeout is what it is for
-    ) -> None:
+    async def wait_for(self, predicate: Callable[["Bedrock"], bool], timeout: float = 5.0) -> None:  # noqa: ASYNC109 - its error says more
         """Return once the predicate holds. Raises `TimeoutError`, which tells how things stand."""
         try:
             async with asyncio.timeout(timeout):
@@ -138,21 +115,20 @@ class Bedrock:
         except Refusal as refusal:
             return _error(refusal, request_id)
         self.requests.append(asked)
+        response: web.StreamResponse = web.Response()
         ended = "client_disconnected"
         try:
             response = await self._answer(request, asked)
             ended = "completed"
         except Refusal as refusal:
-            ended = "refused"
-            return _error(refusal, request_id)
+            ended, response = "refused", _error(refusal, request_id)
         except (Over, ConnectionError):
-            return web.Response()  # to nobody
-        else:
-            return response
+            pass  # nobody is there to be answered
         finally:
             asked.ended = "fault" if asked.fault else ended
             asked.finished_at = time.time()
             self._note()
+        return response
 
     async def _read(self, request: web.Request, request_id: str) -> Asked:
         route = _ROUTE.fullmatch(request.rel_url.raw_path)
@@ -160,10 +136,9 @@ class Bedrock:
             raise Refusal("unknown_operation")
         if not _SIGNED.match(request.headers.get("Authorization", "")):
             raise Refusal("unsigned")
-        try:
+        body = None
+        with suppress(ValueError):
             body = json.loads(await request.read())
-        except ValueError:
-            body = None
         if not isinstance(body, dict):
             raise Refusal("not_json")
         streaming = route["operation"] == "converse-stream"
@@ -175,7 +150,7 @@ class Bedrock:
         claude = model_of(asked.model_id)
         check(asked.body, request.content_length or 0, claude, self.window)
         messages = asked.body["messages"]
-        fault = self.faults.take()
+        fault: Fault | None = self.faults.take()
         if not fault and (word := self.model.fault(messages)) in KINDS:
             fault = Fault(word)
         asked.fault = fault.kind if fault else ""
@@ -217,12 +192,9 @@ class Bedrock:
 
 def _whole(asked: Asked, reason: str) -> web.Response:
     content = [{"text": asked.answer}] if asked.answer else []
-    answer = {
-        "metrics": {"latencyMs": _milliseconds(asked)},
-        "output": {"message": {"content": content, "role": "assistant"}},
-        "stopReason": reason,
-        "usage": _usage(asked) | {"cacheReadInputTokens": 0, "cacheWriteInputTokens": 0},
-    }
+    answer: dict[str, Any] = {"output": {"message": {"content": content, "role": "assistant"}}}
+    answer |= {"stopReason": reason, "metrics": {"latencyMs": _milliseconds(asked)}}
+    answer["usage"] = _usage(asked) | {"cacheReadInputTokens": 0, "cacheWriteInputTokens": 0}
     return web.json_response(answer, headers={"x-amzn-requestid": asked.request_id})
 
 

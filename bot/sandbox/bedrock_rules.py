@@ -1,31 +1,40 @@
-"""What Bedrock refuses in a Converse request.
-
-Roles are held to strictly, as older models still do: what passes here passes for every model.
-"""
+"""What Bedrock refuses in a Converse request, in its own words; of roles what older models still refuse."""
 
 import base64
 import binascii
 import itertools
 import math
 import re
+import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bot.sandbox.bedrock_faults import DATA, Refusal
-
 Body = dict[str, Any]
+
+DATA = tomllib.loads(Path(__file__).with_name("bedrock.toml").read_text("utf-8"))
 
 _GEOGRAPHY = re.compile(r"^(us|eu|jp|au|apac|ca|in|us-gov|global)\.")
 _ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:(?P<type>[a-z-]+)/(?P<id>.+)$")
 _DOCUMENT_NAME = re.compile(r"[A-Za-z0-9_\-()\[\]]+( [A-Za-z0-9_\-()\[\]]+)*")
-_FORMATS = {
-    "image": ["png", "jpeg", "gif", "webp"],
-    "document": ["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"],
-}
+_FORMATS: dict[str, list[str]] = DATA["formats"]
 _BODY_BYTES = 25_000_000
 _IMAGE_TOKENS = 1600
 _CACHE_POINTS = 4
+
+
+class Refusal(Exception):
+    """An error as Bedrock answers it; a word of `[faults]` or `[rules]` in bedrock.toml names it."""
+
+    def __init__(self, word: str, **values: Any) -> None:
+        rule = DATA["rules"].get(word, "").format(**values)
+        self.status: int
+        self.code: str
+        self.message: str
+        self.status, self.code, self.message = DATA["faults"].get(word, (400, "ValidationException", rule))
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True)
@@ -34,12 +43,9 @@ class Claude:
 
     window: int = 1_000_000
     output: int = 128_000
-    sampling: bool = False
-    """`temperature`, `topP` are taken."""
-    bare_id: bool = False
-    """Offered without an inference profile."""
-    thinks: bool = False
-    """Thinks unless told not to."""
+    sampling: bool = False  # `temperature`, `topP` are taken
+    bare_id: bool = False  # offered without an inference profile
+    thinks: bool = False  # unless told not to
 
 
 def model_of(model_id: str) -> Claude:
@@ -107,8 +113,8 @@ def _block_tokens(block: Body) -> int:
 def _check_roles(roles: list[Any]) -> None:
     for index, role in enumerate(roles, start=1):
         if role not in ("user", "assistant"):
-            wanted = "enum value set: [user, assistant]"
-            raise Refusal("constraint", where=f"messages.{index}.member.role", wanted=wanted)
+            where, wanted = f"messages.{index}.member.role", "enum value set: [user, assistant]"
+            raise Refusal("constraint", where=where, wanted=wanted)
     if not roles or roles[0] == "assistant":
         raise Refusal("first_role")
     if any(role == after for role, after in itertools.pairwise(roles)):
@@ -139,13 +145,11 @@ def _check_file(where: str, kind: str, file: Body) -> None:
     if file.get("format") not in _FORMATS[kind]:
         wanted = f"enum value set: [{', '.join(_FORMATS[kind])}]"
         raise Refusal("constraint", where=f"{where}.format", wanted=wanted)
-    try:
+    data = b""
+    with suppress(binascii.Error):
         data = base64.b64decode(file.get("source", {}).get("bytes", ""), validate=True)
-    except binascii.Error:
-        data = b""
     if not data:
-        wanted = "length greater than or equal to 1"
-        raise Refusal("constraint", where=f"{where}.source.bytes", wanted=wanted)
+        raise Refusal("constraint", where=f"{where}.source.bytes", wanted="length greater than or equal to 1")
 
 
 def _check_documents(messages: list[Body]) -> None:

@@ -1,20 +1,42 @@
-"""The body of one ConverseStream: its events in order and in real frames, and the fault that befalls it."""
+"""The body of one ConverseStream, its events in order and in real frames; and the faults that befall it."""
 
 import random
 import socket
 import string
 import struct
 from asyncio import sleep
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from bot.sandbox import frames
-from bot.sandbox.bedrock_faults import Fault
+from bot.sandbox.bedrock_rules import DATA, Refusal
 
+STOP_REASONS: list[str] = DATA["stop_reasons"]
+KINDS: list[str] = [*DATA["faults"], *STOP_REASONS, *DATA["trouble"]]
 _PADDING = string.ascii_letters + string.digits
 _EMPTY_DELTAS = 0.05  # share of deltas without text
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time: closing sends RST
+
+
+@dataclass
+class Fault:
+    """One of `KINDS`, for `times` requests (None: all); `after_events` of the stream, or before it."""
+
+    kind: str
+    times: int | None = 1
+    after_events: int | None = None
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(self.kind)
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The error to answer with, where the fault is one."""
+        return Refusal(self.kind) if self.kind in DATA["faults"] else None
 
 
 class Over(Exception):
@@ -72,20 +94,18 @@ class Stream:
         await self._fail_if_due()
 
     async def _fail_if_due(self) -> None:
-        fault = self._fault
+        fault, response = self._fault, self.response
         if not fault or fault.after_events != self._sent:
             return
-        if fault.kind == "stall":
-            await sleep(fault.seconds)
+        if fault.kind in ("stall", "reset"):
+            await _hinder(self._request, fault)
             return
-        if fault.kind == "reset":
-            reset(self._request)
         if fault.kind == "bad_crc":
-            await self.response.write(frames.damaged(frames.event("messageStop", {"stopReason": "end_turn"})))
+            await response.write(frames.damaged(frames.event("messageStop", {"stopReason": "end_turn"})))
         if refusal := fault.refusal:
             code = refusal.code[0].lower() + refusal.code[1:]
-            await self.response.write(frames.exception(code, {"message": refusal.message}))
-        await self.response.write_eof()
+            await response.write(frames.exception(code, {"message": refusal.message}))
+        await response.write_eof()
         raise Over
 
 
@@ -93,18 +113,17 @@ async def befall(request: web.Request, fault: Fault) -> None:
     """Let a fault come before the answer's headers. Raises `Refusal` or `Over` where it is the end."""
     if fault.refusal:
         raise fault.refusal
-    if fault.kind == "stall":
-        await sleep(fault.seconds)
-    if fault.kind == "reset":
-        reset(request)
+    await _hinder(request, fault)
     if fault.kind == "cut" and request.transport:
         request.transport.close()
         raise Over
 
 
-def reset(request: web.Request) -> None:
-    """Cut the connection with RST."""
-    if transport := request.transport:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        transport.abort()
-    raise Over
+async def _hinder(request: web.Request, fault: Fault) -> None:
+    """Keep silent for a while, or cut the connection with RST."""
+    if fault.kind == "stall":
+        await sleep(fault.seconds)
+    if fault.kind == "reset" and request.transport:
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        request.transport.abort()
+        raise Over

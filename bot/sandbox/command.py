@@ -25,10 +25,7 @@ _ASTRAY = ("aws_", "bedrock_", "port", "metrics_", "http_proxy", "https_proxy", 
 
 
 async def run(*, port: int, model: Literal["scripted", "bedrock"]) -> None:
-    """Serve the page on `port` (0: a free one) until SIGTERM or SIGINT; its address is printed last.
-
-    Raises `SystemExit`, in words for a person, where the port is not free or Bobbin does not start.
-    """
+    """Serve the page on `port` (0: a free one) until SIGTERM or SIGINT. `SystemExit` where it cannot."""
     slack, stopping = Slack(), asyncio.Event()
 
     def stop() -> None:

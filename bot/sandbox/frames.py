@@ -15,15 +15,12 @@ _STRING = b"\x07"
 
 def event(kind: str, payload: Mapping[str, Any]) -> bytes:
     """Return one event of a stream; Bedrock sorts the payload's keys and names the event in a header only."""
-    return _frame(
-        {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}, payload
-    )
+    return _frame("event", kind, payload)
 
 
 def exception(kind: str, payload: Mapping[str, Any]) -> bytes:
     """Return an error inside a stream; its kind is in camelCase."""
-    headers = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}
-    return _frame(headers, payload)
+    return _frame("exception", kind, payload)
 
 
 def damaged(frame: bytes) -> bytes:
@@ -31,7 +28,8 @@ def damaged(frame: bytes) -> bytes:
     return frame[:-1] + bytes([frame[-1] ^ 0xFF])
 
 
-def _frame(headers: Mapping[str, str], payload: Mapping[str, Any]) -> bytes:
+def _frame(message: str, kind: str, payload: Mapping[str, Any]) -> bytes:
+    headers = {f":{message}-type": kind, ":content-type": "application/json", ":message-type": message}
     head = b"".join(_header(name.encode(), value.encode()) for name, value in headers.items())
     body = json.dumps(payload, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
     prelude = struct.pack(">II", 12 + len(head) + len(body) + 4, len(head))

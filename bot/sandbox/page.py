@@ -80,7 +80,8 @@ class Page:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         told: dict[str, str] = {}
-        async for _ in self._slack.changes():
+        while True:
+            change = self._slack.journal.next  # taken first: what comes meanwhile is not missed
             items = {key: json.dumps(item) for key, item in self._items().items()}
             news: dict[str, str | None] = dict.fromkeys(told.keys() - items.keys())
             news |= {key: text for key, text in items.items() if told.get(key) != text}
@@ -88,7 +89,7 @@ class Page:
                 await response.write(b"data: %s\n\n" % json.dumps(news).encode())
             told = items
             await asyncio.sleep(_TOGETHER_SECONDS)
-        return response
+            await change.wait()
 
     def _items(self) -> dict[str, Any]:
         """Everything that the page shows, each item under a key of its own."""

@@ -106,7 +106,9 @@ def test_names_of_documents_are_made_valid_and_unique_over_the_whole_request():
 
 
 WORDS = st.text(max_size=8) | st.sampled_from(["", " ", "\n\t", "a"])
-NAMES = st.text(max_size=12) | st.sampled_from(["a", "a (2)", "b" * 195, "b" * 189 + " c", "b" * 210])
+NAMES = st.text(max_size=12) | st.sampled_from(
+    ["a", "a (2)", "b" * 195, "b" * 189 + " c", "b" * 199 + " c", "b" * 210]
+)
 BLOCKS = st.one_of(WORDS.map(Text), st.just(IMAGE), NAMES.map(document))
 TALK = st.lists(
     st.builds(

@@ -102,11 +102,22 @@ async def test_every_conversation_gets_a_slot_at_once_and_one_turn_at_a_time(tmp
         assert here.dispatcher.running == 2
 
 
-async def test_where_slots_are_short_the_next_one_waits_for_an_end(tmp_path: Path):
+async def test_where_slots_are_short_the_next_one_waits_for_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     async with desk(tmp_path, slots=2) as here:
         asked = [await here.ask(at) for at in (1, 2, 3)]
         await here.begun(*asked[:2])
-        assert here.dispatcher.running == 2
+        next_due, claimed = here.store.next_due, asyncio.Event()
+
+        async def after_claiming() -> float | None:
+            claimed.set()
+            return await next_due()
+
+        monkeypatch.setattr(here.store, "next_due", after_claiming)
+        here.dispatcher.wake()
+        await claimed.wait()
+        await here.begun(*asked[:2])
         here.answer(asked[0])
         await here.begun(*asked)
 

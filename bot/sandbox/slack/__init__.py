@@ -12,7 +12,7 @@ The rules are Slack's documented ones; undocumented limits say where they were s
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -23,57 +23,32 @@ from bot.sandbox.slack.socket_mode import SocketMode, callback
 from bot.sandbox.slack.web_api import WebApi
 from bot.sandbox.slack.workspace import Channel, Json, Session, Workspace
 
-__all__ = ["SCOPES", "Entry", "Session", "Slack"]
-
-SCOPES = (
-    "app_mentions:read assistant:write channels:history groups:history im:history mpim:history channels:read "
-    "groups:read im:read mpim:read chat:write commands files:read files:write im:write reactions:read "
-    "reactions:write users:read"
-)
-
 
 class Slack(Acts):
-    """One workspace with one app in it, served over HTTP and WebSocket.
-
-    `agent`: the app is declared an agent (sessions, suggested prompts). `stream_seconds`: a stream's life.
-    `ack_seconds`, `redelivery`: how long an ack may take, and the waits before each further try.
-    `tiers`: refuse calls above Slack's rate limits. `scopes`: granted to the app (later: `workspace.scopes`).
-    """
+    """One workspace with one app in it. `tiers`: calls above Slack's rate limits are refused."""
 
     bot_token, app_token = WebApi.bot_token, WebApi.app_token
 
     def __init__(
-        self,
-        *,
-        agent: bool = True,
-        stream_seconds: float = 300,
-        ack_seconds: float = 3,
-        redelivery: Sequence[float] = (0, 60, 300),
-        tiers: bool = False,
-        scopes: Iterable[str] = tuple(SCOPES.split()),
+        self, *, ack_seconds: float = 3, redelivery: Sequence[float] = (0, 60, 300), tiers: bool = False
     ) -> None:
         self.journal = Journal()
         sockets = SocketMode(self.journal, ack_seconds, redelivery)
-        w = Workspace(self._emit, self.journal.changed)
+        w = Workspace(self.deliver_raw, self.journal.changed)
         super().__init__(w, sockets)
-        w.agent, w.stream_seconds, w.scopes = agent, stream_seconds, set(scopes)
         self._api = WebApi(w, self.journal, sockets.ticket, tiers=tiers)
-        self._runner: web.AppRunner | None = None
-        self.faults, self.log, self.on_change = self._api.faults, self.journal.log, self.journal.on_change
-        self.team_id, self.app_id = w.team_id, w.bot.app_id
-        self.bot_user_id, self.bot_id = w.bot.id, w.bot.bot_id
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_route("*", "/api/{method}", self._api.handle)
+        app.router.add_get("/link/", sockets.handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        self.faults, self.log, self.add_person = self._api.faults, self.journal.log, w.add_person
+        self.team_id, self.bot_user_id, self.bot_id = w.team_id, w.bot.id, w.bot.bot_id
         self.hold, self.release, self.shuffle = sockets.hold, sockets.release, sockets.shuffle
         self.half_open, self.disconnect = sockets.half_open, sockets.disconnect
         self.deliver_again = sockets.again
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve on loopback, on a free port unless one is given."""
-        app = web.Application(client_max_size=64 * 2**20)
-        app.router.add_route("*", "/api/{method}", self._api.handle)
-        app.router.add_get("/link/", self._sockets.handle)
-        app.router.add_get("/files-pri/{file}/{path:.+}", self._api.file)
-        app.router.add_post("/response/{key}", self.respond)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         address = f"{host}:{self._runner.addresses[0][1]}"
@@ -82,8 +57,7 @@ class Slack(Acts):
     async def close(self) -> None:
         """Close the sockets, then the server."""
         await self._sockets.close()
-        if self._runner:
-            await self._runner.cleanup()
+        await self._runner.cleanup()
 
     @property
     def api_url(self) -> str:
@@ -93,11 +67,7 @@ class Slack(Acts):
     @property
     def connected(self) -> int:
         """How many sockets the app has open."""
-        return self._sockets.connected
-
-    def add_person(self, name: str, **facts: Any) -> str:
-        """Add a person; facts: display, guest, external_team, admin, bot. Return the user id."""
-        return self.workspace.add_person(name, **facts).id
+        return len(self._sockets.open)
 
     def add_channel(
         self, name: str, *, private: bool = False, members: Sequence[str] = (), bot_member: bool = True
@@ -114,13 +84,10 @@ class Slack(Acts):
         """Open the app's DM with a person; return its id."""
         return self.workspace.direct([user]).id
 
-    def _emit(self, event: Json, channel: Channel | None) -> None:
-        self._sockets.event(callback(self.workspace, event, self.workspace.new_id("Ev"), channel))
-
-    def deliver_raw(self, event: Json, *, event_id: str | None = None) -> str:
+    def deliver_raw(self, event: Json, channel: Channel | None = None, event_id: str = "") -> str:
         """Deliver any event, however wrong; return its event_id."""
         event_id = event_id or self.workspace.new_id("Ev")
-        self._sockets.event(callback(self.workspace, event, event_id, None))
+        self._sockets.event(callback(self.workspace, event, event_id, channel))
         return event_id
 
     def deliver_twice(self, *, on: bool = True) -> None:
@@ -145,7 +112,7 @@ class Slack(Acts):
         return [dict(note) for note in self.workspace.ephemerals.get(user, [])]
 
     def status(self, channel: str, thread_ts: str) -> Session:
-        """Return the session of a thread: `status`, `text`, `title`, and their `history`."""
+        """Return the session of a thread: `status`, `text`, and their `history`."""
         return self.workspace.sessions.get((channel, thread_ts), Session())
 
     def calls(self, method: str | None = None) -> list[Entry]:
@@ -157,16 +124,7 @@ class Slack(Acts):
         try:
             async with asyncio.timeout(timeout):
                 while not (value := predicate()):
-                    await self.journal.change()
+                    await self.journal.next.wait()
         except TimeoutError:
             raise TimeoutError(f"not so after {timeout} s; the log:\n{self.journal.tail()}") from None
         return value
-
-    async def changes(self) -> AsyncIterator[int]:
-        """Yield a growing number after each change; changes that come quickly are told together."""
-        seen = -1
-        while True:
-            if seen == self.journal.revision:
-                await self.journal.change()
-            seen = self.journal.revision
-            yield seen

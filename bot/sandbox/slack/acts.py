@@ -5,14 +5,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from aiohttp import web
-
-from bot.sandbox.slack import streams
 from bot.sandbox.slack.blocks import find_action
+from bot.sandbox.slack.chat import stop_streams
 from bot.sandbox.slack.socket_mode import SocketMode
 from bot.sandbox.slack.workspace import Channel, Json, Session, Workspace, rich_text
-
-RESPONSE_USES = 5  # of a response_url, within its 30 minutes
 
 Upload = tuple[str, bytes] | tuple[str, bytes, str]  # name, content, type where its name does not tell
 
@@ -22,7 +18,6 @@ class Acts:
 
     def __init__(self, workspace: Workspace, sockets: SocketMode) -> None:
         self.workspace, self._sockets = workspace, sockets
-        self._response_urls: dict[str, tuple[Channel, str, str, int]] = {}
 
     async def say(
         self,
@@ -35,10 +30,7 @@ class Acts:
         broadcast: bool = False,
         as_bot: str | None = None,
     ) -> str:
-        """Write a message, in a thread where its root is given; return its ts.
-
-        `as_bot` is the name under which an old integration posts it instead (subtype bot_message).
-        """
+        """Write a message, or have an old integration named `as_bot` post it; return its ts."""
         place, person = self._channel(channel), self.workspace.people[user]
         if user not in place.members:
             place.members.append(user)
@@ -53,7 +45,7 @@ class Acts:
 
     def _upload(self, user: str, name: str, content: bytes, mimetype: str | None = None) -> Json:
         guess = mimetype or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        file = self.workspace.add_file(user, name, content, guess)
+        file = self.workspace.add_file(user, name, len(content), guess)
         external = self.workspace.people[user].external
         return {"id": file["id"], "file_access": "check_file_info"} if external else file
 
@@ -106,35 +98,27 @@ class Acts:
         session = self.workspace.sessions.get((channel, thread_ts), Session())
         if not self.workspace.agent or session.status != "processing":
             raise LookupError(f"no stop button: the session of {thread_ts} is {session}")
-        return streams.stop_by_person(self.workspace, self._channel(channel), thread_ts, user)
+        return stop_streams(self.workspace, self._channel(channel), thread_ts, user)
 
     async def press(self, user: str, channel: str, ts: str, action_id: str, value: str | None = None) -> Any:
-        """Press a button of a message or a private note; return the ack's payload, None without an ack.
-
-        LookupError where the message shows no such button.
-        """
-        place, notes = self._channel(channel), self.workspace.ephemerals.get(user, [])
-        note = next((note for note in notes if (note["channel"], note["ts"]) == (channel, ts)), None)
-        message = note or place.messages[ts]
-        action = find_action(message.get("blocks", []), action_id, value)
-        holder = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(note)}
-        holder |= {"thread_ts": message["thread_ts"]} if "thread_ts" in message else {}
-        payload = self._interaction("block_actions", user, place, ts)
-        payload |= {"container": holder, "state": {"values": {}}}
-        payload |= {"actions": [{**action, "action_ts": payload["action_ts"]}]}
-        return await self._sockets.ask("interactive", payload)
-
-    def _interaction(self, kind: str, user: str, channel: Channel | None, ts: str) -> Json:
+        """Press a button; return the ack's payload, None without an ack. LookupError: no such button."""
         w, person = self.workspace, self.workspace.people[user]
-        who = {"id": user, "username": person.name, "name": person.name, "team_id": person.team}
-        payload: Json = {"type": kind, "token": "deprecated", "api_app_id": w.bot.app_id, "user": who}
+        notes = [
+            note for note in w.ephemerals.get(user, []) if (note["channel"], note["ts"]) == (channel, ts)
+        ]
+        message = notes[0] if notes else self._channel(channel).messages[ts]
+        action = find_action(message.get("blocks", []), action_id, value)
+        holder = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(notes)}
+        holder |= {"thread_ts": message["thread_ts"]} if "thread_ts" in message else {}
+        payload: Json = {"type": "block_actions", "token": "deprecated", "api_app_id": w.bot.app_id}
+        payload |= {
+            "user": {"id": user, "username": person.name, "name": person.name, "team_id": person.team}
+        }
         payload |= {"team": {"id": w.team_id, "domain": w.domain}, "trigger_id": w.new_ts()}
-        payload["action_ts"] = w.new_ts()
-        if channel:
-            payload["channel"] = {"id": channel.id, "name": channel.name or "directmessage"}
-            payload |= {"message_ts": ts, "response_url": self._response_url(channel, user, ts)}
-            payload |= {"message": channel.messages[ts]} if ts in channel.messages else {}
-        return payload
+        payload |= {"channel": {"id": channel, "name": self._channel(channel).name or "directmessage"}}
+        payload |= {"container": holder, "state": {"values": {}}} | ({} if notes else {"message": message})
+        payload |= {"actions": [{**action, "action_ts": w.new_ts()}]}
+        return await self._sockets.ask("interactive", payload)
 
     def _channel(self, channel: str) -> Channel:
         return self.workspace.channels[channel]

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bot.sandbox.slack.workspace import Channel, Json, Refused, Workspace
 
-STRUCTURED = {"blocks", "attachments", "metadata", "chunks", "view", "prompts", "loading_messages"}
+STRUCTURED = {"blocks", "metadata", "chunks", "loading_messages"}
 SCOPE_OF = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 
 
@@ -27,12 +27,12 @@ class Args(dict[str, Any]):
             raise Refused("json_not_object")
         args = cls({**request.query, **body})
         try:
-            return cls(
-                (k, json.loads(v) if k in STRUCTURED and v and isinstance(v, str) else v)
-                for k, v in args.items()
-            )
+            args |= {
+                k: json.loads(v) for k, v in args.items() if k in STRUCTURED and v and isinstance(v, str)
+            }
         except ValueError:
             raise Refused("invalid_arguments") from None
+        return args
 
     def text(self, name: str) -> str:
         """Return an argument as text, empty where it is missing."""
@@ -42,9 +42,9 @@ class Args(dict[str, Any]):
         """Return a boolean, which a query writes as 1 or true."""
         return self.text(name).lower() in ("1", "true")
 
-    def limit(self, default: int, most: int) -> int:
+    def limit(self, most: int) -> int:
         """Return the page size; Refused: invalid_limit."""
-        text = self.text("limit") or str(default)
+        text = self.text("limit") or str(most)
         if not text.isdecimal() or not 1 <= int(text) <= most:
             raise Refused("invalid_limit")
         return int(text)
@@ -82,10 +82,7 @@ def readable(w: Workspace, a: Args, scope: str) -> Channel:
 
 
 def writable(w: Workspace, a: Args) -> Channel:
-    """Return the channel to write in (a person's id means the DM).
-
-    Refused: channel_not_found, not_in_channel, is_archived.
-    """
+    """Return the channel to write in; Refused: channel_not_found, not_in_channel, is_archived."""
     place = a.text("channel")
     channel = w.direct([place]) if place in w.people else w.channels.get(place)
     if channel is None or (channel.kind != "channel" and w.bot.id not in channel.members):

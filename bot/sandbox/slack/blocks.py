@@ -1,31 +1,22 @@
-"""Slack's rules for the blocks, chunks and metadata of a message (limits as in slack_sdk's own models)."""
+"""Slack's rules for the blocks and metadata of a message; the limits are in slack.toml."""
 
 import json
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from bot.sandbox.slack.workspace import Json, Refused
 
-MAX_BLOCKS = 50
-MAX_MARKDOWN = 12_000  # of all markdown blocks together, and of one markdown_text
-MAX_BLOCKS_TEXT = 13_200  # where Slack was seen to answer msg_blocks_too_long
-MAX_METADATA = 8_000  # bytes; undocumented
-FIELDS: dict[str, tuple[str, ...]] = {"section": (), "divider": ()}  # what a block must have
-FIELDS |= dict.fromkeys(("context", "actions", "context_actions", "rich_text"), ("elements",))
-FIELDS |= dict.fromkeys(("markdown", "header"), ("text",))
-FIELDS |= {"image": ("image_url", "alt_text"), "input": ("label", "element")}
-ELEMENTS = {"context": (10, {"plain_text", "mrkdwn", "image"})}  # how many a block may have, and which
-ELEMENTS |= {"actions": (25, {"button", "overflow", "static_select"})}
-ELEMENTS |= {"context_actions": (5, {"feedback_buttons", "icon_button"})}
-LENGTHS = {"value": 2000, "url": 3000, "action_id": 255, "block_id": 255}
-CHUNKS = {"markdown_text": "text", "blocks": "blocks"}  # what a chunk must have; Bobbin sends no task cards
+DATA = tomllib.loads(Path(__file__).parents[1].joinpath("slack.toml").read_text("utf-8"))
+MAX_MARKDOWN: int = DATA["message"]["markdown"]
 
 
 def checked_blocks(blocks: Any) -> list[Json]:
     """Return the blocks with a block_id each; Refused: invalid_blocks and its kin."""
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise Refused("invalid_blocks_format")
-    if len(blocks) > MAX_BLOCKS:
+    if len(blocks) > DATA["message"]["blocks"]:
         raise Refused("msg_blocks_too_many")
     for index, block in enumerate(blocks):
         try:
@@ -36,7 +27,7 @@ def checked_blocks(blocks: Any) -> list[Json]:
             words = f"[ERROR] {fault} [json-pointer:/blocks/{index}]"
             raise Refused("invalid_blocks", response_metadata={"messages": [words]})
     markdown = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
-    if markdown > MAX_MARKDOWN or sum(map(len, _texts(blocks))) > MAX_BLOCKS_TEXT:
+    if markdown > MAX_MARKDOWN or sum(map(len, _texts(blocks))) > DATA["message"]["blocks_text"]:
         raise Refused("msg_blocks_too_long")
     return [{**block, "block_id": block.get("block_id") or f"b{index}"} for index, block in enumerate(blocks)]
 
@@ -44,28 +35,27 @@ def checked_blocks(blocks: Any) -> list[Json]:
 def _faults(block: Json) -> Iterator[str]:
     """Yield what is wrong with a block."""
     kind = str(block.get("type"))
-    if kind not in FIELDS:
+    if kind not in DATA["fields"]:
         yield f"unsupported type: {kind}"
         return
-    yield from (f"missing required field: {name}" for name in FIELDS[kind] if not block.get(name))
-    yield from (f"{name}: too long" for name, most in LENGTHS.items() if len(block.get(name, "")) > most)
+    yield from (f"missing required field: {name}" for name in DATA["fields"][kind] if not block.get(name))
+    yield from _too_long(block)
     if kind == "section":
-        texts = [(text, 2000) for text in block.get("fields", [])]
-        texts += [(block["text"], 3000)] if block.get("text") else []
-        if not 1 <= len(texts) <= 11:  # noqa: PLR2004 - a text and ten fields
-            yield "text or fields: missing or too many"
-        for text, most in texts:
-            yield from _text_faults(text, most)
-        yield from _element_faults(block.get("accessory") or {"type": "none"})
+        yield from _text_faults(block["text"], 3000)
     elif kind == "header":
         yield from _text_faults(block["text"], 150, "plain_text")
     elif kind == "markdown" and not isinstance(block["text"], str):
         yield "text: must be a string"
-    elif kind in ELEMENTS:
-        yield from _elements_faults(block["elements"], *ELEMENTS[kind])
+    elif kind in DATA["elements"]:
+        yield from _elements_faults(block["elements"], *DATA["elements"][kind])
 
 
-def _elements_faults(elements: list[Json], most: int, kinds: set[str]) -> Iterator[str]:
+def _too_long(node: Json) -> Iterator[str]:
+    limits = DATA["lengths"].items()
+    yield from (f"{name}: too long" for name, most in limits if len(node.get(name, "")) > most)
+
+
+def _elements_faults(elements: list[Json], most: int, kinds: list[str]) -> Iterator[str]:
     ids = [element["action_id"] for element in elements if "action_id" in element]
     if len(elements) > most or any(element["type"] not in kinds for element in elements):
         yield "elements: too many, or of a wrong type"
@@ -76,7 +66,7 @@ def _elements_faults(elements: list[Json], most: int, kinds: set[str]) -> Iterat
 
 
 def _element_faults(element: Json) -> Iterator[str]:
-    yield from (f"{name}: too long" for name, most in LENGTHS.items() if len(element.get(name, "")) > most)
+    yield from _too_long(element)
     if element["type"] in ("plain_text", "mrkdwn"):
         yield from _text_faults(element, 3000)
     for button in _buttons(element):
@@ -101,24 +91,11 @@ def _texts(node: Any) -> list[str]:
     return own + [text for value in values for text in _texts(value)]
 
 
-def checked_chunks(chunks: Any) -> list[Json]:
-    """Return the chunks of a stream's call; Refused: invalid_chunks, msg_too_long, invalid_blocks."""
-    for chunk in chunks:
-        kind = chunk.get("type") if isinstance(chunk, dict) else None
-        if kind not in CHUNKS or CHUNKS[kind] not in chunk:
-            raise Refused("invalid_chunks")
-        if kind == "markdown_text" and len(chunk["text"]) > MAX_MARKDOWN:
-            raise Refused("msg_too_long")
-        if kind == "blocks":
-            checked_blocks(chunk["blocks"])
-    return list(chunks)
-
-
 def checked_metadata(metadata: Any) -> Json:
     """Return a message's metadata; Refused: invalid_metadata_format, metadata_too_large."""
     if not isinstance(metadata, dict) or (metadata and set(metadata) != {"event_type", "event_payload"}):
         raise Refused("invalid_metadata_format")
-    if len(json.dumps(metadata).encode()) > MAX_METADATA:
+    if len(json.dumps(metadata).encode()) > DATA["message"]["metadata"]:
         raise Refused("metadata_too_large")
     return metadata
 
@@ -126,7 +103,7 @@ def checked_metadata(metadata: Any) -> Json:
 def find_action(blocks: list[Json], action_id: str, value: str | None) -> Json:
     """Return the action that pressing a button reports; LookupError where no such button is shown."""
     for block in blocks:
-        for element in [*block.get("elements", []), block.get("accessory") or {}]:
+        for element in block.get("elements", []):
             for button in _buttons(element) if element.get("action_id") == action_id else []:
                 if value in (None, button.get("value")):
                     action = {"type": element["type"], "action_id": action_id, "text": button["text"]}

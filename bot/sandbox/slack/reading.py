@@ -1,4 +1,4 @@
-"""conversations.*, users.*, bots.*, files.*, reactions.* and the like: reading the workspace."""
+"""auth.*, conversations.*, users.* and reactions.*: reading the workspace, and marking messages."""
 
 import base64
 import re
@@ -27,21 +27,17 @@ def _page(items: Sequence[Any], a: Args, size: int) -> tuple[list[Any], Json]:
     return list(items[start : start + size]), {"has_more": more, "response_metadata": {"next_cursor": cursor}}
 
 
-def _within(messages: list[Json], a: Args) -> list[Json]:
-    """Return the messages between oldest and latest, which count themselves only if inclusive."""
-    edges = [a.text(edge).partition(".")[::2] for edge in ("oldest", "latest")]
-    oldest, latest = ("{:0>10}.{:0<6}".format(*edge) for edge in edges)
-    after, before = oldest if a.text("oldest") else "", latest if a.text("latest") else "~"
-    within = {after, before} if a.flag("inclusive") else set()
-    return [message for message in messages if after < message["ts"] < before or message["ts"] in within]
+def _newer(messages: list[Json], oldest: str) -> list[Json]:
+    """Return the messages after a ts, which may be written short ("0")."""
+    seconds, _, fraction = oldest.partition(".")
+    return [message for message in messages if message["ts"] > f"{seconds:0>10}.{fraction:0<6}"]
 
 
-def _shown(messages: list[Json], a: Args) -> list[Json]:
-    """Return messages as they are read back: of metadata only its type, unless all was asked for."""
-    if a.flag("include_all_metadata"):
-        return messages
-    types = [{"event_type": message.get("metadata", {}).get("event_type")} for message in messages]
-    return [m | {"metadata": t} if "metadata" in m else m for m, t in zip(messages, types, strict=True)]
+def _shown(message: Json, a: Args) -> Json:
+    """Return a message as it is read back: of its metadata only the type, unless all was asked for."""
+    if "metadata" not in message or a.flag("include_all_metadata"):
+        return message
+    return message | {"metadata": {"event_type": message["metadata"].get("event_type")}}
 
 
 @method("conversations.replies", tier="T3")
@@ -51,18 +47,9 @@ def _replies(w: Workspace, a: Args) -> Json:
     if message is None:
         raise Refused("thread_not_found")
     root, *rest = channel.thread(message.get("thread_ts", a.text("ts")))
-    found, paging = _page(_within(rest, a), a, max(1, a.limit(1000, 1000) - 1))  # the root is on every page
-    return {"messages": _shown([root, *found], a), **paging}
-
-
-@method("conversations.history", tier="T3")
-def _history(w: Workspace, a: Args) -> Json:
-    channel = readable(w, a, "history")
-    if w.bot.id not in channel.members:
-        raise Refused("not_in_channel")
-    roots = [m for m in channel.messages.values() if m.get("thread_ts", m["ts"]) == m["ts"] or "root" in m]
-    found, paging = _page(_within(roots, a)[::-1], a, a.limit(100, 999))
-    return {"messages": _shown(found, a), **paging}
+    size = max(1, a.limit(1000) - 1)  # the root is on every page
+    found, paging = _page(_newer(rest, a.text("oldest")), a, size)
+    return {"messages": [_shown(message, a) for message in (root, *found)], **paging}
 
 
 @method("users.info", "users:read", "T4")
@@ -76,13 +63,6 @@ def _user_info(w: Workspace, a: Args) -> Json:
     roles = {"is_admin": person.admin, "is_owner": False, "is_restricted": person.guest}
     roles["is_ultra_restricted"] = False
     return {"user": facts | ({"is_stranger": True} if person.external else roles)}
-
-
-@method("files.info", "files:read", "T4")
-def _file_info(w: Workspace, a: Args) -> Json:
-    if a.text("file") not in w.files:
-        raise Refused("file_not_found")
-    return {"file": w.files[a.text("file")][0]}
 
 
 @method("reactions.add", "reactions:write", "T3")

@@ -1,16 +1,15 @@
-"""agents.sessions.*, assistant.threads.* and views.publish: what shows beside the messages."""
+"""agents.sessions.* and assistant.threads.*: the status that shows beside the messages."""
 
 import asyncio
 import time
 
 from bot.sandbox.slack.arguments import Args, is_root, method
-from bot.sandbox.slack.blocks import checked_blocks
 from bot.sandbox.slack.workspace import Json, Refused, Session, Workspace
 
 STATUSES = {"processing", "active", "suspended", "closed"}
 PROCESSING_SECONDS = 3600  # then a session falls back to active
 TEXT_SECONDS = 120  # then the older status line goes
-MAX_TITLE, MAX_PROMPTS, MAX_LINES, MAX_LINE = 200, 4, 10, 50
+MAX_LINES, MAX_LINE = 10, 50  # of loading_messages
 
 
 def show(w: Workspace, channel: str, thread: str, status: str, text: str = "") -> Session:
@@ -54,8 +53,7 @@ def _set_status(w: Workspace, a: Args) -> Json:
     if a.text("status") not in STATUSES:
         raise Refused("invalid_status")
     session = show(w, *key, a.text("status"))
-    session.title = session.title or a.text("title")[:MAX_TITLE]
-    return {"status": session.status, "agent_status": session.status, "title": session.title}
+    return {"status": session.status, "agent_status": session.status}
 
 
 @method("assistant.threads.setStatus", "chat:write")

@@ -27,20 +27,14 @@ class SocketMode:
         self.url, self.twice = "", False
         self._journal, self._ack_seconds, self._redelivery = journal, ack_seconds, redelivery
         self._tickets: set[str] = set()
-        self._sockets: list[web.WebSocketResponse] = []
+        self.open: list[web.WebSocketResponse] = []
         self._dead: set[web.WebSocketResponse] = set()
-        self._opened = asyncio.Event()
         self._acks: dict[str, tuple[str, asyncio.Future[Json]]] = {}
         self._events: dict[str, Json] = {}
         self._held: list[str] | None = None
         self._order: tuple[random.Random, float] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
-
-    @property
-    def connected(self) -> int:
-        """How many sockets are open."""
-        return len(self._sockets)
 
     def ticket(self) -> str:
         """Return the address of a socket that can be opened once."""
@@ -55,25 +49,21 @@ class SocketMode:
         self._tickets.discard(request.query["ticket"])
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
-        if self.connected >= MAX_SOCKETS:
+        if len(self.open) >= MAX_SOCKETS:
             await self._write(socket, _farewell("too_many_websockets"))
             await socket.close()
             return socket
-        debug = {"host": "sandbox", "approximate_connection_time": 3600}
-        hello = {"type": "hello", "num_connections": self.connected + 1, "debug_info": debug}
-        await self._write(socket, hello)
-        self._sockets.append(socket)
-        self._opened.set()
-        self._journal.add("socket", "opened", {"connected": self.connected})
+        facts = {"num_connections": len(self.open) + 1, "debug_info": {"host": "sandbox"}}
+        await self._write(socket, {"type": "hello", **facts})
+        self.open.append(socket)
+        self._journal.add("socket", "opened", {"connected": len(self.open)})
         pings = asyncio.ensure_future(self._ping(socket))
         try:
             await self._listen(socket)
         finally:
             pings.cancel()
-            self._sockets.remove(socket)
-            if not self._sockets:
-                self._opened.clear()
-            self._journal.add("socket", "closed", {"connected": self.connected})
+            self.open.remove(socket)
+            self._journal.add("socket", "closed", {"connected": len(self.open)})
         return socket
 
     async def _listen(self, socket: web.WebSocketResponse) -> None:
@@ -101,7 +91,7 @@ class SocketMode:
             if socket not in self._dead and not socket.closed:
                 await socket.send_json(frame)
         except ConnectionError:
-            return  # the socket is going; the ack will be missing
+            pass  # the socket is going; the ack will be missing
 
     def event(self, payload: Json) -> None:
         """Deliver an event's envelope in the background; it is kept for `again`."""
@@ -138,14 +128,15 @@ class SocketMode:
         for attempt, wait in enumerate([0, *self._redelivery]):
             if attempt:
                 await asyncio.sleep(wait)
-                await self._opened.wait()
+                while not self.open:
+                    await self._journal.next.wait()
             if await self.ask("events_api", payload, attempt=attempt) is not None:
                 return
         self._journal.add("undelivered", str(payload["event"].get("type")), {"event_id": payload["event_id"]})
 
     async def ask(self, kind: str, payload: Json, *, attempt: int = 0) -> Json | None:
         """Send an envelope once; return the ack's payload, or None where no ack came in time."""
-        if not self._sockets:
+        if not self.open:
             return None
         envelope_id = str(uuid.uuid4())
         event = payload.get("event")
@@ -160,7 +151,7 @@ class SocketMode:
         facts: Json = {"envelope_id": envelope_id, "event_id": payload.get("event_id"), "payload": payload}
         for _ in range(1 + self.twice):
             self._journal.add("delivery", name, {**facts, "attempt": attempt})
-            await self._write(random.choice(self._sockets), frame)
+            await self._write(random.choice(self.open), frame)
         try:
             return await asyncio.wait_for(acked, self._ack_seconds)
         except TimeoutError:
@@ -168,14 +159,11 @@ class SocketMode:
 
     def half_open(self) -> None:
         """Turn the present sockets dead: open, but nothing is sent or answered any more."""
-        self._dead.update(self._sockets)
+        self._dead.update(self.open)
 
     async def disconnect(self, reason: str | None) -> None:
-        """Send a disconnect frame (warning, refresh_requested, ...); None closes without a word.
-
-        After all but a warning Slack closes the sockets too.
-        """
-        for socket in list(self._sockets):
+        """Say why (warning: and no more), then close the sockets; None closes them without a word."""
+        for socket in list(self.open):
             if reason:
                 await self._write(socket, _farewell(reason))
             if reason != "warning":

@@ -6,15 +6,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bot.sandbox.faults import Faults
-from bot.sandbox.slack import chat, reading, sessions, streams
+from bot.sandbox.slack import chat, reading, sessions
 from bot.sandbox.slack.arguments import METHODS, Args, Method, need
 from bot.sandbox.slack.faults import Fault, Limits
 from bot.sandbox.slack.journal import Entry, Journal
 from bot.sandbox.slack.workspace import Json, Refused, Workspace
 
-__all__ = ["WebApi", "chat", "reading", "sessions", "streams"]  # imported to fill METHODS
-
-HTML = "<!DOCTYPE html><html><body>Sign in</body></html>"
+__all__ = ["WebApi", "chat", "reading", "sessions"]  # imported to fill METHODS
 
 
 class WebApi:
@@ -39,7 +37,7 @@ class WebApi:
             args, bad = Args(request.query), refused.answer
         token = _bearer(request) or args.pop("token", "")
         entry = self._journal.add("call", name, args)
-        fault = self.faults.take(lambda each: each.befalls(name)) or Fault(name)
+        fault: Fault = self.faults.take(lambda each: each.befalls(name)) or Fault(name)
         match fault.kind:
             case "":
                 pass
@@ -48,18 +46,14 @@ class WebApi:
             case "late":
                 asyncio.get_running_loop().call_later(fault.seconds, self._carry_out, entry, token)
                 return _cut(request)
-            case "reset_before":
-                self._finish(entry, {"ok": False, "fault": "reset_before"})
-                return _cut(request)
             case "reset_after":
                 self._carry_out(entry, token, bad)
                 return _cut(request)
-            case "http":
-                self._finish(entry, {"ok": False, "fault": f"http {fault.status}"})
-                return web.Response(status=fault.status, text="Server Error")
-            case "html":
-                self._finish(entry, {"ok": False, "fault": "html"})
-                return web.Response(text=HTML, content_type="text/html")
+            case "reset_before" | "http" | "html":
+                self._finish(entry, {"ok": False, "fault": fault.kind})
+                status = fault.status if fault.kind == "http" else 200
+                page = web.Response(status=status, text="<!DOCTYPE html>Sign in", content_type="text/html")
+                return _cut(request) if fault.kind == "reset_before" else page
             case code:
                 bad = {"ok": False, "error": code, "retry_after": fault.retry_after}
         answer = self._carry_out(entry, token, bad)
@@ -72,15 +66,11 @@ class WebApi:
     def _carry_out(self, entry: Entry, token: str, bad: Json | None = None) -> Json:
         """Run the method; its effect is complete when this returns."""
         try:
-            answer = bad or {
-                "ok": True,
-                **self._admitted(entry, token).run(self._workspace, Args(entry.data)),
-            }
+            return self._finish(entry, bad or {"ok": True, **self._run(entry, token)})
         except Refused as refused:
-            answer = refused.answer
-        return self._finish(entry, answer)
+            return self._finish(entry, refused.answer)
 
-    def _admitted(self, entry: Entry, token: str) -> Method:
+    def _run(self, entry: Entry, token: str) -> Json:
         if token not in (self.bot_token, self.app_token):
             raise Refused("invalid_auth" if token else "not_authed")
         if entry.name not in self._methods:
@@ -92,22 +82,12 @@ class WebApi:
         channel = str(entry.data.get("channel"))
         if self._limits and (wait := self._limits.refuse(entry.name, method.tier, channel)):
             raise Refused("ratelimited", retry_after=wait)
-        return method
+        return method.run(self._workspace, Args(entry.data))
 
     def _finish(self, entry: Entry, answer: Json) -> Json:
         entry.result = answer
         self._journal.changed()
         return answer
-
-    async def file(self, request: web.Request) -> web.Response:
-        """Serve an upload to the app's token; anyone else gets a page, with status 200."""
-        file_id = request.match_info["file"].rpartition("-")[2]
-        known = _bearer(request) == self.bot_token and "files:read" in self._workspace.scopes
-        file, content = self._workspace.files.get(file_id, ({}, b""))
-        self._finish(self._journal.add("call", "files-pri", {"file": file_id}), {"ok": known and bool(file)})
-        if not known or not file:
-            return web.Response(text=HTML, content_type="text/html")
-        return web.Response(body=content, headers={"Content-Type": file["mimetype"]})
 
 
 def _bearer(request: web.Request) -> str:

@@ -10,6 +10,10 @@ from typing import Any
 
 Json = dict[str, Any]
 COUNTS = ("thread_ts", "reply_count", "reply_users", "reply_users_count", "latest_reply")
+SCOPES = (  # granted to the app at first
+    "app_mentions:read assistant:write channels:history groups:history im:history mpim:history channels:read "
+    "groups:read im:read mpim:read chat:write files:read reactions:read reactions:write users:read"
+)
 
 
 class Refused(Exception):
@@ -39,13 +43,9 @@ class Person:
         """The fields that name this person as a message's author."""
         fields: Json = {"user": self.id, "team": self.team}
         if self.bot_id:
-            bot = {"id": self.bot_id, "name": self.name, "deleted": False, "team_id": self.team}
-            app = {"app_id": self.app_id}
-            fields |= {**app, "bot_id": self.bot_id, "bot_profile": app | bot}
-        if self.external:
-            profile = {"name": self.name, "real_name": self.display, "team": self.team}
-            fields |= {"user_team": self.team, "source_team": self.team, "user_profile": profile}
-        return fields
+            fields |= {"bot_id": self.bot_id, "app_id": self.app_id}
+            fields["bot_profile"] = {"id": self.bot_id, "app_id": self.app_id, "name": self.name}
+        return fields | ({"user_team": self.team, "source_team": self.team} if self.external else {})
 
 
 @dataclass
@@ -68,44 +68,37 @@ class Channel:
 
 @dataclass
 class Session:
-    """The agent session of a thread; `text` is the status line of the older assistant.threads.setStatus.
-
-    `history` has each (seconds since 1970, status, text) that it went through.
-    """
+    """The agent session of a thread; `text` is the status line of the older assistant.threads.setStatus."""
 
     status: str = "active"
     text: str = ""
-    title: str = ""
-    history: list[tuple[float, str, str]] = field(default_factory=list)
+    history: list[tuple[float, str, str]] = field(default_factory=list)  # since 1970 in s, status, text
 
 
 @dataclass
 class Stream:
-    """A message being streamed; `mode` is text or chunks once its first text came, `ended` how it ended."""
+    """A message being streamed in a thread (channel, ts); `ended` says how it ended."""
 
     thread: tuple[str, str]
-    mode: str = ""
     ended: str = ""
 
 
 class Workspace:
     """The state of one workspace with one app in it; each change gives its events to `emit`."""
 
-    def __init__(self, emit: Callable[[Json, Channel | None], None], changed: Callable[[], None]) -> None:
+    def __init__(self, emit: Callable[[Json, Channel | None], object], changed: Callable[[], None]) -> None:
         self._emit, self.changed = emit, changed
         self._last_micros = self._last_id = 0
         self.team_id, self.domain, self.url = "T0SANDBOX", "sandbox", ""
-        self.agent, self.stream_seconds = True, 300.0
-        self.scopes: set[str] = set()
+        self.agent = True  # the app is declared an agent: it has sessions
+        self.stream_seconds = 300.0
+        self.scopes = set(SCOPES.split())
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
         self.streams: dict[tuple[str, str], Stream] = {}
-        self.files: dict[str, tuple[Json, bytes]] = {}
         self.ephemerals: dict[str, list[Json]] = {}
-        self.prompts: dict[str, Json] = {}
-        self.homes: dict[str, Json] = {}
-        self.bot = self.add_person("bobbin", bot=True)
+        self.bot = self.people[self.add_person("bobbin", bot=True)]
 
     def new_id(self, prefix: str) -> str:
         """Return an id of Slack's look."""
@@ -118,23 +111,16 @@ class Workspace:
         return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06d}"
 
     def add_person(
-        self,
-        name: str,
-        *,
-        display: str = "",
-        external_team: str = "",
-        bot: bool = False,
-        guest: bool = False,
-        admin: bool = False,
-    ) -> Person:
-        """Add a person of this workspace or of another team."""
-        person = Person(self.new_id("U"), name, display or name, external_team or self.team_id)
-        person.external, person.guest, person.admin = bool(external_team), guest, admin
+        self, name: str, *, display: str = "", external_team: str = "", bot: bool = False, **roles: Any
+    ) -> str:
+        """Add a person, perhaps of another team, or a bot; roles: guest, admin. Return the user id."""
+        team, external = external_team or self.team_id, bool(external_team)
+        person = Person(self.new_id("U"), name, display or name, team, external=external, **roles)
         if bot:
             person.bot_id, person.app_id = self.new_id("B"), self.new_id("A")
         self.people[person.id] = person
         self.changed()
-        return person
+        return person.id
 
     def add_channel(self, name: str, kind: str, members: Sequence[str]) -> Channel:
         """Add a channel, with no events about its members."""
@@ -263,16 +249,13 @@ class Workspace:
         event["item"] = {"type": "message", "channel": channel.id, "ts": ts}
         self.send({**event, "item_user": message.get("user")}, channel)
 
-    def add_file(self, user: str, name: str, content: bytes, mimetype: str) -> Json:
-        """Keep an upload; its bytes are at url_private, for who has the app's token."""
+    def add_file(self, user: str, name: str, size: int, mimetype: str) -> Json:
+        """Return an upload of so many bytes as a message shows it; the bytes themselves are not kept."""
         file_id, kind = self.new_id("F"), name.rpartition(".")[2]
         base = f"{self.url}/files-pri/{self.team_id}-{file_id}"
         file: Json = {"id": file_id, "name": name, "title": name, "mimetype": mimetype, "filetype": kind}
-        file |= {"user": user, "size": len(content), "mode": "hosted", "is_external": False}
-        file |= {"url_private": f"{base}/{name}", "url_private_download": f"{base}/download/{name}"}
-        file["file_access"] = "visible"
-        self.files[file_id] = (file, content)
-        return file
+        file |= {"user": user, "size": size, "mode": "hosted", "file_access": "visible"}
+        return file | {"url_private": f"{base}/{name}", "url_private_download": f"{base}/download/{name}"}
 
 
 def rich_text(text: str) -> list[Json]:

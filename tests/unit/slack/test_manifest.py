@@ -1,8 +1,7 @@
 """The manifest is what the code needs, by Slack's rules."""
 
-from bot.slack.listeners import SUBSCRIPTIONS
-
 from bot.slack.api import METHODS
+from bot.slack.listeners import SUBSCRIPTIONS
 from bot.slack.manifest import SCOPES, manifest
 
 

@@ -39,9 +39,12 @@ def main() -> int:
 
 
 def _serve() -> int:
-    from bot.app import serve  # noqa: PLC0415
+    from bot.app import aws_problems, serve  # noqa: PLC0415
 
-    settings = Settings.load()
+    try:
+        settings = Settings.load()
+    except BadConfiguration as error:
+        raise BadConfiguration([*error.problems, *asyncio.run(aws_problems())]) from error
     configure_logging(settings.log_level, settings.log_format)
     asyncio.run(serve(settings))
     return 0

@@ -55,6 +55,19 @@ async def serve(settings: Settings) -> None:
     _log.info("stopped")
 
 
+async def aws_problems() -> list[str]:
+    """Say what AWS's side of the settings lacks, to be told together with what is wrong on Slack's."""
+    try:
+        settings = Settings.load(need_slack=False)
+    except BadConfiguration:
+        return []  # named already
+    try:
+        async with open_model(settings.bedrock_model_id, region=settings.region):
+            return []
+    except BadConfiguration as error:
+        return error.problems
+
+
 class Process:
     """One running Bobbin: its parts, its loops, its health."""
 

@@ -160,6 +160,9 @@ async def open_model(
     try:
         opening = aioboto3.Session(region_name=region or None).client("bedrock-runtime", config=config)
         client = await opening.__aenter__()
+    except exceptions.NoRegionError as error:
+        missing = "AWS_REGION: it is missing (where Bedrock is asked); for example AWS_REGION=eu-central-1"
+        raise BadConfiguration([missing]) from error
     except (exceptions.BotoCoreError, ValueError) as error:
         raise BadConfiguration([f"AWS: {error}"]) from error
     try:

@@ -80,6 +80,10 @@ async def becomes(port: int, path: str, status: int, seconds: float = 10) -> Any
 
 WRONG: dict[str, tuple[dict[str, str], list[str]]] = {
     "no tokens": ({"SLACK_BOT_TOKEN": "", "SLACK_APP_TOKEN": " "}, ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"]),
+    "nothing at all": (
+        {"SLACK_BOT_TOKEN": "", "SLACK_APP_TOKEN": "", "AWS_REGION": ""},
+        ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "AWS_REGION"],
+    ),
     "tokens changed over": (
         {"SLACK_BOT_TOKEN": "xapp-secret-1", "SLACK_APP_TOKEN": "xoxb-secret-2"},
         ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"],

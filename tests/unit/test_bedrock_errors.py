@@ -134,7 +134,7 @@ def test_the_log_is_told_the_code_the_request_and_no_quoted_value():
 
 @pytest.mark.parametrize(
     ("region", "profile", "told"),
-    [(None, "", "You must specify a region"), ("us-east-1", "nobody", "profile"), ("no such", "", "no such")],
+    [(None, "", "AWS_REGION: it is missing"), ("us-east-1", "nobody", "profile"), ("no such", "", "no such")],
 )
 async def test_a_client_that_cannot_be_made_is_bad_configuration(
     monkeypatch: pytest.MonkeyPatch, region: str | None, profile: str, told: str

@@ -263,14 +263,17 @@ def test_a_delivery_that_was_tried_before_is_late():
         pytest.param({"team": "T2"}, True, True, id="theirs"),
         pytest.param({"user_team": "T2", "team": "T1"}, True, True, id="theirs by user_team"),
         pytest.param({"source_team": "T2", "user_team": "T1"}, True, True, id="theirs by source_team"),
-        pytest.param({"team": "E1"}, True, False, id="our organisation"),
-        pytest.param({"team": "E2"}, True, True, id="another organisation"),
     ],
 )
 def test_tells_outsiders(teams, shared, external):
     event = {key: value for key, value in MENTION.items() if key != "team"} | teams
+    assert posted(event, is_ext_shared_channel=shared).external is external
+
+
+@pytest.mark.parametrize(("team", "external"), [("T1", False), ("E1", False), ("T2", None), ("E2", True)])
+def test_in_an_organisation_another_workspace_is_not_known_to_be_foreign(team, external):
     me = Me("T1", "UBOT", "BBOT", "E1")
-    assert posted(event, me, is_ext_shared_channel=shared).external is external
+    assert posted(MENTION | {"team": team}, me, is_ext_shared_channel=True).external is external
 
 
 @pytest.mark.parametrize(

@@ -306,10 +306,6 @@ WHERE p.turn_id = :turn
 -- Somebody pressed Try again; the button is there a moment before its turn is closed.
 UPDATE turn SET retry_asked = 1 WHERE id = :turn AND state IN ('open', 'failed') RETURNING conversation_id, state
 
--- turn_exists
--- Whether there is such a turn, and how it stands.
-SELECT state FROM turn WHERE id = :turn
-
 -- dismiss
 -- These words are history: their author may not ask.
 UPDATE message SET addressed = 0 WHERE turn_id = :turn AND user_id = :author AND role = 'user'

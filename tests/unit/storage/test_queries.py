@@ -1,8 +1,10 @@
 import re
+from pathlib import Path
 
 import pytest
 
-from storage.queries import parse
+import storage
+from storage.queries import load, parse
 
 TEXT = """
 Prose before the first name is no query.
@@ -49,3 +51,9 @@ def test_a_database_has_its_own_form_where_there_is_one(dialect, sql):
 def test_a_malformed_file_is_refused_with_the_query_named(text, problem):
     with pytest.raises(ValueError, match=re.escape(problem)):
         parse(text, "sqlite")
+
+
+def test_every_query_has_a_user_and_every_name_used_is_there():
+    sources = "".join(path.read_text() for path in Path(storage.__file__).parent.glob("*.py"))
+    used = set(re.findall(r'Query\(\s*"(\w+)"', sources)) | set(re.findall(r'_run\("(\w+)"', sources))
+    assert used - {"count_waiting"} == set(load("sqlite"))  # count_waiting: the example of a docstring

@@ -4,7 +4,7 @@ PYTHON := $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
   $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test check fix manifest
+.PHONY: run test check chaos fix manifest
 .DEFAULT_GOAL := run
 
 # With a Slack token in the environment or .env, Bobbin; without one, the sandbox and the address of its page.
@@ -15,6 +15,10 @@ run: .venv/.installed
 # Most tests wait for processes: four at a time keep two cores busy.
 test: .venv/.installed-dev
 	@.venv/bin/python -m pytest -n 4 --dist loadscope $(ARGS)
+
+# Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs or soak (ROUNDS turns); SEED plays it again.
+chaos: .venv/.installed-dev
+	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 
 check: .venv/.installed-dev
 	@.venv/bin/ruff format --check --quiet

@@ -16,7 +16,7 @@ from bot.errors import BadConfiguration, StoreUnavailable
 from bot.policy import Rules
 from bot.ports import Model, Store
 from bot.prompt import WHO
-from bot.recovery import SCRUB_SECONDS, SWEEP_SECONDS, Recovery
+from bot.recovery import HEARD_SECONDS, SCRUB_SECONDS, SWEEP_SECONDS, Gaps, Recovery
 from bot.settings import Settings
 from bot.slack.connection import Slack, connect
 from bot.slack.listeners import Listeners, Outlets
@@ -84,7 +84,7 @@ class Process:
         """Whether people are served: the database takes writes, the socket is open, Slack answers."""
         if not self._loops:
             return {"started": False}
-        slack = await self._socket.connected() and await self._slack.reachable()
+        slack = self._socket_mode.connected and await self._slack.reachable()
         return {"database": await self._store.writable(), "slack": slack}
 
     async def start(self, model: Model, slack: Slack, store: Store) -> None:
@@ -116,17 +116,21 @@ class Process:
         while not await _did(recovery.start):  # noqa: ASYNC110  no event tells when a database is back
             await asyncio.sleep(_STORE_AGAIN_SECONDS)
         self._store, self._slack = store, slack
-        self._socket = slack.socket(Listeners(store, slack.me, rules, outlets))
+        self._socket_mode = slack.socket_mode(Listeners(store, slack.me, rules, outlets))
+        rereading = slack.rereading(self._socket_mode)
+        gaps = Gaps(store, slack.me.team, listening=self._socket_mode.opened, read=rereading.read)
         self._loops = [
             asyncio.create_task(self._dispatcher.run(), name="dispatch"),
-            asyncio.create_task(self._socket.keep(), name="socket"),
+            asyncio.create_task(self._socket_mode.keep(), name="socket"),
+            asyncio.create_task(every(HEARD_SECONDS, "heard", gaps.note), name="heard"),
+            asyncio.create_task(every(HEARD_SECONDS, "gaps", gaps.catch_up), name="gaps"),
             asyncio.create_task(every(SWEEP_SECONDS, "sweep", recovery.sweep), name="sweep"),
             asyncio.create_task(every(SCRUB_SECONDS, "scrub", recovery.scrub), name="scrub"),
         ]
 
     async def run(self, stopping: "asyncio.Future[None]", began: float) -> None:
         """Say when people are served; wait until it is told to stop. A loop that ends is a bug: raised."""
-        opened = asyncio.create_task(self._socket.opened())
+        opened = asyncio.create_task(self._socket_mode.opened())
         await asyncio.wait([stopping, opened, *self._loops], return_when=asyncio.FIRST_COMPLETED)
         if opened.done():
             _log.info("ready", seconds=round(monotonic() - began, 3))
@@ -138,7 +142,7 @@ class Process:
 
     async def stop(self) -> None:
         """Let no event in, finish what runs within the time, give the rest back."""
-        await self._socket.close()
+        await self._socket_mode.close()
         await self._dispatcher.drain(self._settings.drain_seconds)
         await self._background.close(_BACKGROUND_SECONDS)
         for loop in self._loops:

@@ -149,14 +149,14 @@ def _with_documents_named(messages: list[Message]) -> Messages:
         blocks: list[ContentBlock] = []
         for block in message.content:
             if isinstance(block, Document):
+                # Words before the first one, whatever may follow: what was sent once stays as it is.
+                if not any(isinstance(before, Text) for before in blocks):
+                    blocks.append(Text(DOCUMENT_TEXT))
                 name = _free_name(block.name, taken)
                 taken.add(name)
                 blocks.append(replace(block, name=name))
             else:
                 blocks.append(block)
-        has_document = any(isinstance(block, Document) for block in blocks)
-        if has_document and not any(isinstance(block, Text) for block in blocks):
-            blocks.insert(0, Text(DOCUMENT_TEXT))
         named.append(Message(message.role, tuple(blocks)))
     return tuple(named)
 

@@ -239,7 +239,10 @@ class Store(Protocol):
         ...
 
     async def dismiss(self, turn: Turn, authors: Sequence[str], reason: str) -> tuple[str, ...]:
-        """These people may not ask: their words become history. Returns who is due a note for `reason`."""
+        """These people may not ask: their words become history. Raises `LeaseLost`.
+
+        Returns who is due a note for `reason`.
+        """
         ...
 
     async def record_part(self, turn: Turn, part: Part) -> None:
@@ -280,6 +283,21 @@ class Store(Protocol):
 
     async def recover(self, settle: float) -> int:
         """At the start of the only process every lease is dead. How many turns must be taken up again."""
+        ...
+
+    async def heard(self, team: str, longest: float) -> float | None:
+        """Note that events can come in now.
+
+        Returns when the last break of over `longest` seconds began (Unix seconds), until it is `caught_up`.
+        """
+        ...
+
+    async def caught_up(self, team: str) -> None:
+        """What was said in the break was read."""
+        ...
+
+    async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
+        """Threads in which something was said after this ts, and those of DMs; the newest first."""
         ...
 
     async def sweep(self) -> None:

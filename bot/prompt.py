@@ -97,5 +97,11 @@ def one_line(name: str) -> str:
     return " ".join(name.translate(_NAME_REFUSED).split())[:80]
 
 
-_TAG = re.compile(r"<(?=\s*/?\s*message)", re.IGNORECASE)
+_SHAPELESS = (
+    "\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff"
+)
+"""Characters that nobody sees: a tag is one for the model with them between its letters, too."""
+_BLANK, _UNSEEN = rf"[\s{_SHAPELESS}]*+", f"[{_SHAPELESS}]*"
+_TAG = re.compile(rf"<(?={_BLANK}(?:/{_BLANK})?{_UNSEEN.join('message')})", re.IGNORECASE)
 _NAME_REFUSED = {ord(c): " " for c in '<>"\n\r\t\v\f\x00\x85\u2028\u2029'}

@@ -1,4 +1,11 @@
-"""Puts right what a crash left: dead leases at the start, and in a sweep orphans, purges, deleted words."""
+"""Puts right what a crash left: dead leases at the start, and in a sweep orphans, purges, deleted words.
+
+And what an outage left: talk of which no event will come any more.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import time
 
 import structlog
 
@@ -10,6 +17,16 @@ _log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 60.0
 SCRUB_SECONDS = 5.0
 """Deleted words are off the disk within twice this."""
+
+HEARD_SECONDS = 30.0
+GAP_SECONDS = 240.0
+"""Slack delivers an event again at once, after one minute and after five: less than that loses nothing.
+A minute is taken off, for a socket that was dead before it was noticed."""
+_MARGIN_SECONDS = 60.0
+"""What was said just before the gap may have been delivered in vain."""
+_DAY = 24 * 3600.0
+"""Older words are not answered any more; threads in which nothing was said for so long are not read."""
+_PLACES = 50
 
 
 class Recovery:
@@ -39,3 +56,58 @@ class Recovery:
     async def scrub(self) -> None:
         """Take deleted words off the disk."""
         await self._store.scrub()
+
+
+class Gaps:
+    """Notices when nothing could be heard for longer than Slack delivers again, and catches up.
+
+    `listening` waits until events can come in. `read` takes in what was said after a ts at the top level of
+    a channel, or in a thread of it, and returns how many messages there were.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        team: str,
+        *,
+        listening: Callable[[], Awaitable[None]],
+        read: Callable[[str, str, str], Awaitable[int]],
+    ) -> None:
+        self._store = store
+        self._team = team
+        self._listening = listening
+        self._read = read
+        self._began = 0.0
+        self._missed = asyncio.Event()
+
+    async def note(self) -> None:
+        """Note that events can come in now, as soon as they can."""
+        await self._listening()
+        if (began := await self._store.heard(self._team, GAP_SECONDS)) is not None:
+            self._began = began
+            self._missed.set()
+
+    async def catch_up(self) -> None:
+        """Wait for a gap; then read the DMs and the threads that were lively, the newest first.
+
+        A failure leaves it for the next time, also after a restart.
+        """
+        await self._missed.wait()
+        # From the gap's start, not from what is known last: newer messages may have come in already.
+        since = _ts(max(self._began - _MARGIN_SECONDS, time() - _DAY))
+        threads = await self._store.lively(self._team, _ts(self._began - _DAY), _PLACES)
+        channels = dict.fromkeys(thread.channel for thread in threads)
+        _log.info("reading again what was said while nothing came in", threads=len(threads))
+        try:
+            read = [await self._read(channel, since, "") for channel in channels]
+            read += [await self._read(thread.channel, since, thread.thread_ts) for thread in threads]
+        except SlackError as error:
+            _log.warning("what was said meanwhile is not read yet: trying again", error=str(error))
+            return
+        await self._store.caught_up(self._team)
+        self._missed.clear()
+        _log.info("read again what was said while nothing came in", messages=sum(read))
+
+
+def _ts(seconds: float) -> str:
+    return f"{seconds:.6f}"

@@ -82,16 +82,20 @@ def edit(edited: Edited, decide: Decide) -> Transaction[Ingested]:
             return Ingested("an edit of an old message that is not known")
         return (yield from post(message, decide, edited.edited_ts))
     known = found[0]
-    if known["deleted_at"] is not None or known["edit_ts"] >= edited.edited_ts or known["role"] != "user":
+    if known["deleted_at"] is not None or known["role"] != "user":
         return Ingested("an edit that came too late")
+    if known["edit_ts"] >= edited.edited_ts:  # newer words are there, but whoever called is answered
+        called = yield from _call(message, known, decide)
+        return Ingested("an edit that came too late", wake=called)
     files = files_json(message.files)
-    if message.text == known["text"] and files == known["files"]:
-        return Ingested("an edit that changed nothing")
-    yield from noted(key.team, message.event_id, "edited")
+    # Also where nothing changes: an older edit that comes later must not change it back.
     yield Query(
         "rewrite_message",
         {"message": known["id"], "text": message.text, "files": files, "edit_ts": edited.edited_ts},
     )
+    if message.text == known["text"] and files == known["files"]:
+        return Ingested("an edit that changed nothing")
+    yield from noted(key.team, message.event_id, "edited")
     called = yield from _call(message, known, decide)
     return Ingested("edited", wake=called)
 

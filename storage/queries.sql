@@ -234,9 +234,9 @@ UPDATE conversation SET lease_until = lease_until WHERE id = :conversation AND f
     AND lease_owner IS NOT NULL RETURNING id
 
 -- unlease
--- Give it back.
+-- Give it back. Once: by then it may wait for something else.
 UPDATE conversation SET lease_owner = NULL, lease_until = 0, not_before = :not_before
-WHERE id = :conversation AND fence = :fence RETURNING id
+WHERE id = :conversation AND fence = :fence AND lease_owner IS NOT NULL RETURNING id
 
 -- history
 -- What the model reads for a turn: what was said before Bobbin came, then turn by turn, people first. An answer
@@ -368,3 +368,20 @@ SELECT min(due) AS due FROM (
     SELECT min(lease_until) AS due FROM conversation WHERE lease_owner IS NOT NULL AND lease_until > :now
     UNION ALL
     SELECT min(not_before) FROM conversation WHERE not_before > 0 AND not_before > :now) AS dues
+
+-- heard
+-- Events can come in now. After a longer break the answer is where it began, until `caught_up`.
+INSERT INTO heard(team_id, heard_at) VALUES (:team, :now)
+ON CONFLICT(team_id) DO UPDATE SET heard_at = excluded.heard_at,
+    missed_since = CASE WHEN heard.missed_since IS NULL AND heard.heard_at < :before THEN heard.heard_at
+        ELSE heard.missed_since END
+RETURNING missed_since
+
+-- caught_up
+-- What was said in the break was read.
+UPDATE heard SET missed_since = NULL WHERE team_id = :team
+
+-- lively
+-- The threads in which something may have been said since, the newest first; in a DM that is any.
+SELECT channel_id, thread_ts FROM conversation
+WHERE team_id = :team AND (last_ts > :after OR direct = 1) ORDER BY last_ts DESC LIMIT :limit

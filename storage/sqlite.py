@@ -86,6 +86,7 @@ class SQLite(Connector):
         self._writer = writer
         self._reader = reader
         self._resources = resources
+        self._files = _files(path)
         self._waiting: deque[tuple[Transaction[Any], asyncio.Future[Any]]] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -139,6 +140,7 @@ class SQLite(Connector):
         try:
             async with asyncio.timeout(_WRITABLE_SECONDS):
                 self._must_be_open()
+                self._must_be_in_place()
                 await _hop(self._path, self._writer, _mark)
         except (StoreError, TimeoutError) as error:
             _log.warning("the database cannot be written", path=str(self._path), error=str(error))
@@ -184,6 +186,11 @@ class SQLite(Connector):
         if self._closing is not None:
             raise StoreUnavailable(f"{self._path}: Bobbin has closed it")
 
+    def _must_be_in_place(self) -> None:
+        """Files that were moved, replaced or deleted go on taking writes, which no later start would find."""
+        if _files(self._path) != self._files:
+            raise StoreUnavailable(f"{self._path}: its files were moved or replaced: put them back")
+
     async def _commit_waiting(self) -> None:
         """Write for all callers, in one task of its own: no caller's cancellation reaches it."""
         while self._waiting:
@@ -205,6 +212,7 @@ class SQLite(Connector):
         self, transactions: Sequence[Transaction[Any]], connection: sqlite3.Connection
     ) -> Sequence[_Outcome]:
         """Give the outcome of each; raises when nothing of the batch was committed."""
+        self._must_be_in_place()
         with _transaction(connection, "BEGIN IMMEDIATE"):
             if len(transactions) == 1:
                 return [(self._run(transactions[0], connection), None)]
@@ -273,6 +281,14 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _files(path: Path) -> list[int]:
+    """Which files stand at the path just now: the database and its log."""
+    try:
+        return [file.stat().st_ino for file in (path, path.with_name(path.name + "-wal"))]
+    except OSError:
+        return []
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> Any:

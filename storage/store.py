@@ -86,7 +86,9 @@ class ConversationStore(Store):
 
     async def dismiss(self, turn: Turn, authors: Sequence[str], reason: str) -> tuple[str, ...]:
         """See `Store`."""
-        return await self._connector.write(turns.dismiss(turn, authors, reason))
+        held, due = await self._connector.write(turns.dismiss(turn, authors, reason))
+        self._must_hold(turn, held)
+        return due
 
     async def record_part(self, turn: Turn, part: Part) -> None:
         """See `Store`."""
@@ -130,6 +132,18 @@ class ConversationStore(Store):
     async def recover(self, settle: float) -> int:
         """See `Store`."""
         return await self._connector.write(turns.recover(int(settle * 1000)))
+
+    async def heard(self, team: str, longest: float) -> float | None:
+        """See `Store`."""
+        return await self._connector.write(_heard(team, int(longest * 1000)))
+
+    async def caught_up(self, team: str) -> None:
+        """See `Store`."""
+        await self._connector.write(_run("caught_up", {"team": team}))
+
+    async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
+        """See `Store`."""
+        return await self._connector.read(_lively(team, after, limit))
 
     async def sweep(self) -> None:
         """See `Store`."""
@@ -215,6 +229,18 @@ def _accounted(thread: ThreadKey) -> Transaction[set[str]]:
 def _orphans() -> Transaction[list[tuple[str, str, str]]]:
     rows = yield Query("orphans")
     return [(row["team_id"], row["channel_id"], row["ts"]) for row in rows]
+
+
+def _heard(team: str, longest: int) -> Transaction[float | None]:
+    now = yield from arrivals.clock()
+    rows = yield Query("heard", {"team": team, "now": now, "before": now - longest})
+    since = rows[0]["missed_since"]
+    return None if since is None else since / 1000
+
+
+def _lively(team: str, after: str, limit: int) -> Transaction[list[ThreadKey]]:
+    rows = yield Query("lively", {"team": team, "after": after, "limit": limit})
+    return [ThreadKey(team, row["channel_id"], row["thread_ts"]) for row in rows]
 
 
 def _next_due() -> Transaction[float | None]:

@@ -126,14 +126,16 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
     return True
 
 
-def dismiss(turn: Turn, authors: Sequence[str], reason: str) -> Transaction[tuple[str, ...]]:
-    """Make the words of these people history; those who are due a note."""
+def dismiss(turn: Turn, authors: Sequence[str], reason: str) -> Transaction[tuple[bool, tuple[str, ...]]]:
+    """Make the words of these people history: whether the lease is still ours, and who is due a note."""
+    if not (yield from _hold(turn)):
+        return False, ()
     due: list[str] = []
     for author in authors:
         yield Query("dismiss", {"turn": turn.id, "author": author})
         if (yield from note_due(turn.thread.team, author, reason, DAY)):
             due.append(author)
-    return tuple(due)
+    return True, tuple(due)
 
 
 def record_part(turn: Turn, part: Part) -> Transaction[bool]:

@@ -100,6 +100,9 @@ class Stream:
         if fault.kind in ("stall", "reset"):
             await _hinder(self._request, fault)
             return
+        if fault.kind == "unknown_event":
+            await response.write(frames.event("brandNewEvent", {"text": "Nobody has seen this one before."}))
+            return
         if fault.kind == "bad_crc":
             await response.write(frames.damaged(frames.event("messageStop", {"stopReason": "end_turn"})))
         if refusal := fault.refusal:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
+import structlog
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -25,6 +26,8 @@ from bot.errors import (
 )
 from bot.slack.pacing import Pacer
 
+_log = structlog.get_logger(__name__)
+
 METHODS: Mapping[str, str] = {
     "agents.sessions.setStatus": "chat:write",
     "apps.connections.open": "",
@@ -37,6 +40,7 @@ METHODS: Mapping[str, str] = {
     "chat.startStream": "chat:write",
     "chat.stopStream": "chat:write",
     "chat.update": "chat:write",
+    "conversations.history": "channels:history",
     "conversations.replies": "channels:history",
     "reactions.add": "reactions:write",
     "reactions.remove": "reactions:write",
@@ -155,7 +159,15 @@ class SlackAPI:
             return SlackLimited(method, seconds)
         if status >= _SERVER_ERROR or not code:
             return SlackUnreachable(f"http_{status}", method)
-        return ERRORS.get(code, SlackRefused)(code, method)
+        renamed = ERRORS.get(code, SlackRefused)(code, method)
+        if isinstance(renamed, SlackTokenRefused):
+            _log.error(
+                "Slack refuses the token: set a valid one and start me again", method=method, reason=code
+            )
+        elif code == "missing_scope":
+            needed = str(data.get("needed") or METHODS[method]) if isinstance(data, dict) else ""
+            _log.warning("a scope is missing: add it, install the app again", method=method, scope=needed)
+        return renamed
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

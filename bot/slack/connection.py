@@ -14,11 +14,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BadConfiguration, SlackError, SlackLimited, SlackUnreachable
 from bot.events import Invited
 from bot.slack.api import SlackAPI
-from bot.slack.history import NOTICE_EVENT
+from bot.slack.history import NOTICE_EVENT, History
 from bot.slack.incoming import Me
 from bot.slack.listeners import Listeners
 from bot.slack.pacing import Pacer
-from bot.slack.socket import Socket
+from bot.slack.rereading import Rereading
+from bot.slack.socket_mode import SocketMode
 
 _log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Slack:
 
     api: SlackAPI
     client: AsyncWebClient
+    session: aiohttp.ClientSession
     me: Me
     bot_token: str
     app_token: str
@@ -51,11 +53,23 @@ class Slack:
     known_at: float
     """monotonic() when `socket_url` was given: its ticket does not keep."""
 
-    def socket(self, listeners: Listeners) -> Socket:
-        """Prepare the socket that brings events to these listeners; not open yet."""
+    def socket_mode(self, listeners: Listeners) -> SocketMode:
+        """Prepare what brings events to these listeners; not open yet."""
+        tickets = [(self.socket_url, self.known_at)]
+
+        async def address() -> str:
+            url, known_at = tickets.pop() if tickets else ("", 0.0)
+            if url and monotonic() - known_at < _TICKET_SECONDS:
+                return url
+            opened = await self.api.call("apps.connections.open", app_token=self.app_token)
+            return str(opened.get("url", ""))
+
         app = listeners.bolt(self.client, self.bot_token)
-        fresh = monotonic() - self.known_at < _TICKET_SECONDS
-        return Socket(app, self.app_token, self.socket_url if fresh else None, listeners.quarantine)
+        return SocketMode(app, self.session, address, listeners.quarantine, proxy=self.client.proxy)
+
+    def rereading(self, socket_mode: SocketMode) -> Rereading:
+        """Prepare what reads missed talk again, and takes it in by the way of events."""
+        return Rereading(History(self.api, self.me), socket_mode.again)
 
     async def welcome(self, invited: Invited) -> None:
         """Say once in a channel what Bobbin reads and keeps; never again, even if the answer is lost."""
@@ -136,4 +150,4 @@ async def connect(
             enterprise=str(facts.get("enterprise_id") or ""),
         )
         _log.info("known to Slack", team=me.team, user=me.user)
-        yield Slack(api, client, me, bot_token, app_token, str(opened.get("url", "")), monotonic())
+        yield Slack(api, client, session, me, bot_token, app_token, str(opened.get("url", "")), monotonic())

@@ -1,13 +1,14 @@
-"""Reads a thread from Slack: when Bobbin joins it late, and to find what it posted before a crash."""
+"""Reads from Slack: a thread that Bobbin joins late, what it posted before a crash, what it missed."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from itertools import count
 from typing import Any
 
 import structlog
 
 from bot.conversation import ThreadKey
-from bot.errors import SlackGone, SlackNotAllowed
+from bot.errors import SlackGone, SlackNotAllowed, SlackRefused
 from bot.events import Posted
 from bot.ports import Line
 from bot.slack.api import SlackAPI
@@ -18,6 +19,9 @@ _log = structlog.get_logger(__name__)
 _PAGE = 200
 _NEWEST = 5000
 """Messages of a thread that are kept when it is read late: the newest."""
+
+_MISSED_PAGES = 5
+"""Of a thread, or of a channel's top level, are read again after a break."""
 
 ANSWER_EVENT = "bobbin_turn"
 NOTICE_EVENT = "bobbin_notice"
@@ -65,27 +69,46 @@ class History:
             _log.warning("a thread could not be read", channel=thread.channel, reason=str(error))
             return []
 
+    async def since(self, channel: str, ts: str, thread_ts: str = "") -> list[Mapping[str, Any]]:
+        """Return what people said after `ts` in a thread, or at a channel's top level, oldest first.
+
+        It has time: half of Slack's rate limit is left to others. Of very much, only some is read.
+        """
+        where = {"channel": channel, "oldest": ts} | ({"ts": thread_ts} if thread_ts else {})
+        method = "conversations.replies" if thread_ts else "conversations.history"
+        found: list[Mapping[str, Any]] = []
+        try:
+            found += [message async for message in self._pages(method, where, missed=True)]
+        except (SlackGone, SlackNotAllowed, SlackRefused) as error:
+            _log.warning("a channel or thread could not be read", channel=channel, reason=str(error))
+        said = {str(message.get("ts", "")): message for message in found if not self._is_own(message)}
+        return [said[at] for at in sorted(said) if at > ts]
+
     async def _messages(self, thread: ThreadKey, oldest: str) -> AsyncIterator[Mapping[str, Any]]:
-        """Page through conversations.replies; the root comes first on every page, whatever `oldest` says."""
-        cursor, root_seen = "", False
-        while True:
-            more: dict[str, Any] = {"cursor": cursor} if cursor else {}
-            page = await self._api.repeat(
-                "conversations.replies",
-                channel=thread.channel,
-                ts=thread.thread_ts,
-                oldest=oldest,
-                limit=_PAGE,
-                include_all_metadata=True,
-                **more,
-            )
+        """Page through a thread; the root comes first on every page, whatever `oldest` says."""
+        root_seen = False
+        where = {"channel": thread.channel, "ts": thread.thread_ts, "oldest": oldest}
+        async for message in self._pages("conversations.replies", where):
+            is_root = message.get("ts") == thread.thread_ts
+            if not (is_root and root_seen):
+                yield message
+            root_seen = root_seen or is_root
+
+    async def _pages(
+        self, method: str, where: Mapping[str, str], *, missed: bool = False
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        more: dict[str, Any] = {**where}
+        for number in count(1):
+            if missed:
+                await self._api.pacer.wait_for_spare(method)
+            page = await self._api.repeat(method, limit=_PAGE, include_all_metadata=True, **more)
             for message in page.get("messages") or []:
-                is_root = message.get("ts") == thread.thread_ts
-                if not (is_root and root_seen):
-                    yield message
-                root_seen = root_seen or is_root
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not page.get("has_more") or not cursor:
+                yield message
+            more["cursor"] = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not page.get("has_more") or not more["cursor"]:
+                return
+            if missed and number == _MISSED_PAGES:
+                _log.warning("so much was said that only some is read again", channel=where["channel"])
                 return
 
     def _is_own(self, message: Mapping[str, Any]) -> bool:
@@ -97,13 +120,18 @@ class History:
             notice = (message.get("metadata") or {}).get("event_type") == NOTICE_EVENT
             text = str(message.get("text") or "")
             return None if notice or not text else Line("assistant", str(message["ts"]), self._me.user, text)
-        event = {"type": "message", **message, "channel": thread.channel}
-        event.pop("hidden", None)
         try:
-            posted = read_event({"event": event, "event_id": f"{thread.channel}/{message['ts']}"}, self._me)
+            posted = read_event(as_event(message, thread.channel), self._me)
         except Unreadable:
             return None
         return posted if isinstance(posted, Posted) else None
+
+
+def as_event(message: Mapping[str, Any], channel: str) -> dict[str, Any]:
+    """What the Events API would have brought for a message that was read; its id is the message's place."""
+    event = {"type": "message", **message, "channel": channel}
+    event.pop("hidden", None)
+    return {"type": "event_callback", "event_id": f"{channel}/{message['ts']}", "event": event}
 
 
 def _line(posted: Posted) -> Line:

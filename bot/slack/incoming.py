@@ -33,6 +33,7 @@ _SPOKEN = (None, "file_share", "thread_broadcast", "bot_message", "me_message")
 
 _COMMANDS: Mapping[str, Command] = {"mute": "mute", "wake": "wake", "unmute": "wake", "stop": "stop"}
 _TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,9}")
+_LONGEST_ID = 255
 
 
 class Unreadable(Exception):
@@ -207,10 +208,10 @@ _MISSING: Any = object()
 
 
 def _text(values: Mapping[str, Any], key: str, default: Any = _MISSING) -> str:
-    """Read an id or a name of Slack's."""
+    """Read an id or a name of Slack's: short, and where it is needed not empty."""
     value = _string(values, key, default)
-    if has_unstorable(value):
-        raise Unreadable(f"{key} is no text")
+    if has_unstorable(value) or len(value) > _LONGEST_ID or (default is _MISSING and not value):
+        raise Unreadable(f"{key} is no id")
     return value
 
 

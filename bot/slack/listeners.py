@@ -17,9 +17,12 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped, storable
+from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped
 from bot.policy import Rules, decide
 from bot.ports import Ingested, Store
 from bot.slack.blocks import TRY_AGAIN
@@ -42,6 +45,10 @@ SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
 
 EVENTS = tuple(dict.fromkeys([*(name.partition(".")[0] for name in SUBSCRIPTIONS), "message_stream_stopped"]))
 """The same as Bolt names them, and the former name of agent_session_stopped, which may come as well."""
+
+_TURN = re.compile("[0-9]{1,18}")  # what a database takes for an id
+_COUNT = re.compile("[0-9]{1,9}")
+_ID = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
 
 _OVERTAKEN = 10_000
 """Threads of which a reply is remembered that came before Bobbin was called."""
@@ -89,6 +96,7 @@ class Listeners:
             ignoring_self_events_enabled=False,
             attaching_conversation_kwargs_enabled=False,
         )
+        app.use(_Sound(self.quarantine))
         for name in EVENTS:
             app.event(name)(self._event)
         app.action(TRY_AGAIN)(self._try_again)
@@ -99,7 +107,7 @@ class Listeners:
 
     async def quarantine(self, body: Any, reason: str) -> None:
         """Keep the shape of an event that could not be read; its words are not kept."""
-        event_id = storable(str(body.get("event_id") if isinstance(body, Mapping) else None))[:64]
+        event_id = _id(body)
         _log.error("an event could not be read", id=event_id, reason=reason)
         await self._store.quarantine(self._me.team, event_id, json.dumps(shape(body))[:4096])
 
@@ -113,7 +121,7 @@ class Listeners:
             await self.quarantine(body, str(error))
             return
         if isinstance(event, Ignored):
-            _log.debug("event ignored", reason=event.reason)
+            _log.debug("event ignored", id=_id(body), reason=event.reason)
             return
         ingested = await self._ingest(event)
         _log.info(
@@ -171,22 +179,55 @@ class Listeners:
 
     async def _try_again(self, ack: Callable[[], Awaitable[None]], action: Mapping[str, Any]) -> None:
         value = str(action.get("value", ""))
-        ingested = await self._store.retry(int(value)) if value.isdecimal() else Ingested("no such turn")
+        known = _TURN.fullmatch(value)
+        ingested = await self._store.retry(int(value)) if known else Ingested("no such turn")
         await ack()
-        _log.info("try again", turn=value[:20], outcome=ingested.outcome)
+        _log.info("try again", turn=value if known else None, outcome=ingested.outcome)
         if ingested.wake:
             self._outlets.wake()
 
 
-async def _nothing() -> None:
+class _Sound(AsyncMiddleware):
+    """Quarantines and acks the clicks on which Bolt fails while it looks for their handler."""
+
+    def __init__(self, quarantine: Callable[[Any, str], Awaitable[None]]) -> None:
+        self._quarantine = quarantine
+
+    async def async_process(  # a function would be given what Bolt reads from the click: it fails there
+        self,
+        *,
+        req: AsyncBoltRequest,
+        resp: BoltResponse,
+        next: Callable[[], Awaitable[BoltResponse]],  # noqa: A002  Bolt's name
+    ) -> BoltResponse:
+        if req.body.get("type") == "block_actions":
+            match req.body.get("actions"):
+                case [{"action_id": str()}, *_]:
+                    pass
+                case _:
+                    await self._quarantine(req.body, "a click on nothing")
+                    return BoltResponse(status=200)
+        await next()
+        return resp
+
+
+async def _nothing(body: Mapping[str, Any]) -> None:
     """Ack what nothing else wants."""
+    _log.debug("event ignored", id=_id(body), reason="no use for its type")
 
 
 async def _acked(ack: Callable[[], Awaitable[None]]) -> None:
     await ack()
+    _log.debug("interaction ignored", reason="no use for it")
+
+
+def _id(body: Any) -> str:
+    """Its id, for the log; rubbish in its place may be anybody's words."""
+    event_id = body.get("event_id") if isinstance(body, Mapping) else None
+    return event_id if isinstance(event_id, str) and _ID.fullmatch(event_id) else "?"
 
 
 def _retry(headers: Mapping[str, Any]) -> int:
     value = headers.get("x-slack-retry-num") or ["0"]
     first = value[0] if isinstance(value, list | tuple) else value
-    return int(first) if str(first).isdecimal() else 0
+    return int(first) if _COUNT.fullmatch(str(first)) else 0

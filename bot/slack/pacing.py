@@ -19,6 +19,7 @@ PER_MINUTE: Mapping[str, int] = {
     "chat.update": 50,
     "chat.postMessage": 200,
     "users.info": 100,
+    "conversations.history": 50,
     "conversations.replies": 50,
 }
 _MINUTE = 60.0
@@ -26,6 +27,7 @@ _POST_SECONDS = 1.0
 _UPDATE_SECONDS = 3.0
 _APPEND_SECONDS = 0.8
 _UNPACED_SECONDS = 0.1
+_SPARE_SECONDS = 1.0
 
 
 class Pacer:
@@ -84,6 +86,13 @@ class Pacer:
         """Wait until this method may be called; it must be called at once, before anybody else looks."""
         while (seconds := self._wait(method, channel)) > 0:  # noqa: ASYNC110  the clock tells, no event does
             await asyncio.sleep(seconds)
+
+    async def wait_for_spare(self, method: str) -> None:
+        """The same for what has time: half of a minute's calls is always left to the replies."""
+        while self._wait(method) > 0 or (  # noqa: ASYNC110  the clock tells, no event does
+            self._on and self._left(method) * 2 <= PER_MINUTE[method]
+        ):
+            await asyncio.sleep(_SPARE_SECONDS)
 
     def jitter(self) -> float:
         """A factor that keeps many replies from calling again all at once."""

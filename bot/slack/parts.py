@@ -45,7 +45,8 @@ class Parts:
         self._store = store
         self._turn = turn
         self._check = check
-        self._settle = settle
+        self.settle = settle
+        """Seconds within which a call whose answer was lost takes its effect, if it ever does."""
         self.made: list[str] = [part.ts for part in turn.parts if part.kind != "notice"]
         self.creating = False
         """A call that makes a message is under way: whether it took effect is not known yet."""
@@ -110,16 +111,21 @@ class Parts:
         )
 
     async def update(self, ts: str, text: str, blocks: Sequence[Block]) -> None:
-        """Rewrite a message."""
-        await self._api.pacer.wait_for("chat.update")
-        self._check()
-        await self._api.repeat(
-            "chat.update",
-            channel=self._turn.thread.channel,
-            ts=ts,
-            text=text[:_FALLBACK],
-            blocks=list(blocks),
-        )
+        """Rewrite a message. One that was lost and comes late must not overwrite what is written after it."""
+        words: dict[str, Any] = {"text": text[:_FALLBACK], "blocks": list(blocks)}
+        for _ in range(_TRIES):
+            await self._api.pacer.wait_for("chat.update")
+            self._check()
+            try:
+                await self._api.call("chat.update", channel=self._turn.thread.channel, ts=ts, **words)
+            except SlackLimited as error:
+                await asyncio.sleep(error.retry_after)
+            except SlackUnreachable as error:
+                _log.info("a message may or may not have been changed", turn=self._turn.id, reason=str(error))
+                await asyncio.sleep(self.settle)
+            else:
+                return
+        raise SlackUnreachable("no_answer", "chat.update")
 
     async def _make(self, method: str, kind: PartKind, **arguments: Any) -> str:
         """Make one message and record it, once. Being cancelled does not cut it off in between."""
@@ -133,26 +139,24 @@ class Parts:
             raise
 
     async def _call_and_record(self, method: str, kind: PartKind, arguments: Mapping[str, Any]) -> str:
-        key = self._turn.thread
+        if self.creating:  # what became of an earlier call could not be found out
+            raise SlackUnreachable("an_earlier_call_is_unsettled", method)
         for _ in range(_TRIES):
             if method == "chat.postMessage":
-                await self._api.pacer.wait_for(method, key.channel)
+                await self._api.pacer.wait_for(method, self._turn.thread.channel)
             self._check()
             self.creating = True
             try:
-                answer = await self._api.call(
-                    method, channel=key.channel, thread_ts=key.thread_ts, **arguments
-                )
-                ts = str(answer["ts"])
+                ts = await self._called(method, arguments)
             except SlackUnreachable as error:
                 _log.warning("a message may or may not have been made", turn=self._turn.id, reason=str(error))
-                await asyncio.sleep(self._settle)
+                await asyncio.sleep(self.settle)
                 self._check()
                 stray = await self._stray()
-                if stray is None and method == "chat.startStream":
+                if stray is None:  # it was not made
                     self.creating = False
-                    raise  # it was not made; an ordinary message may do better
-                if stray is None:
+                    if method == "chat.startStream":
+                        raise  # an ordinary message may do better
                     continue
                 ts = stray
             except SlackLimited as error:
@@ -168,6 +172,13 @@ class Parts:
             self.creating = False
             return ts
         raise SlackUnreachable("no_answer", method)
+
+    async def _called(self, method: str, arguments: Mapping[str, Any]) -> str:
+        key = self._turn.thread
+        answer = await self._api.call(method, channel=key.channel, thread_ts=key.thread_ts, **arguments)
+        if ts := str(answer.get("ts") or ""):
+            return ts
+        raise SlackUnreachable("no_ts", method)
 
     async def _record(self, ts: str, kind: PartKind) -> None:
         await self._store.record_part(self._turn, Part(ts, kind, len(self.made)))

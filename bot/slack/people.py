@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 
-from bot.errors import SlackError, SlackLimited, SlackUnreachable
-from bot.events import Person
+from bot.errors import SlackError, SlackLimited, SlackTokenRefused, SlackUnreachable
+from bot.events import Person, storable
 from bot.ports import Store
 from bot.slack.api import SlackAPI
 from bot.slack.incoming import Me
@@ -59,7 +59,7 @@ class People:
         """Ask Slack. Whom it does not name keeps the id for a name, and is asked for again next time."""
         try:
             answer = await self._api.repeat("users.info", tries=tries, user=user)
-        except (SlackLimited, SlackUnreachable):
+        except (SlackLimited, SlackTokenRefused, SlackUnreachable):
             raise
         except SlackError as error:
             # Whom Slack does not show may be anybody: a stranger, in doubt. The log tells of a missing scope.
@@ -75,7 +75,7 @@ class People:
         ours = ours or (bool(enterprise) and enterprise == self._me.enterprise)
         return Person(
             user,
-            str(name),
+            storable(str(name)),
             guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             external=bool(facts.get("is_stranger")) or not ours,
         )

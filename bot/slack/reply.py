@@ -148,7 +148,7 @@ class SlackReply:
         self._text = self.shown
         if not self._text:
             # Nothing of this try is seen; what an earlier process showed stands as it left it.
-            await self._status.clear()
+            await self._status.clear(settle=self._parts.settle)
             return ()
         return await self._close(blocks.footer([note]))
 
@@ -159,8 +159,9 @@ class SlackReply:
         below = blocks.failure(error, self._turn.id)
         if self._parts.made:
             return await self._close(below, fallback=error.said)
-        await self._status.clear()
+        await self._status.settle()
         await self._parts.post(error.said, below, kind="error")
+        await self._status.clear(settle=self._parts.settle)
         return ()
 
     async def halt(self) -> None:
@@ -198,6 +199,8 @@ class SlackReply:
                 # The answer goes on; what cannot be shown as it grows is shown at its end.
                 _log.warning("an answer is not shown as it grows", turn=self._turn.id, reason=str(error))
                 self._go("whole")
+            if self._way == "unopened":
+                continue  # all of it is held back yet: the first word is shown as soon as it is whole
             pause = self._pacer.append_interval() if self._way == "stream" else self._pacer.update_interval()
             try:
                 async with asyncio.timeout(pause):
@@ -358,7 +361,7 @@ class SlackReply:
                 raise
             # Somebody deleted the reply while it was written: it is not posted again.
             _log.info("the reply was deleted while it was written", turn=self._turn.id)
-        await self._status.clear(by_stream=self._way == "closed")
+        await self._status.clear(by_stream=self._way == "closed", settle=self._parts.settle)
         self._go("closed")
         return surplus
 

@@ -1,95 +1,124 @@
-"""Socket Mode: Slack's events over a WebSocket, through Bolt's own handler.
+"""One WebSocket of Socket Mode, for its life.
 
-Between the socket and Bolt stands one thing: what Bolt answers with an error because it cannot parse it
-is quarantined and acked, so that it is not delivered again and again.
+Slack's SDK has a client, of which only the writing of acks is used: it closes the old socket before it
+opens the next, goes on with a ticket that is used up, and acks by whichever socket is the newest
+(docs/adr/0007).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from time import time
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
-from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
-from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
-from slack_bolt.async_app import AsyncApp
-from slack_sdk.socket_mode.aiohttp import SocketModeClient
-from slack_sdk.socket_mode.request import SocketModeRequest
-from slack_sdk.socket_mode.response import SocketModeResponse
-
-from bot.errors import StoreError
+from aiohttp import ClientWebSocketResponse, WSMessage, WSMsgType
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 
 _log = structlog.get_logger(__name__)
 
-PING_SECONDS = 5
-"""Without an answer to four pings the socket counts as dead."""
+PING_SECONDS = 5.0
+PINGS_UNANSWERED = 3
+"""After so many pings without a frame of any kind a socket is silent: within 20 seconds. Pings are counted
+and not seconds, so that a process that was frozen does not take its healthy socket for dead."""
 
-_NOT_FOUND = 404
-_OPENED_POLL_SECONDS = 0.02
+_ACKS_SECONDS = 3.0
+"""Slack waits no longer for an ack."""
 
-Quarantine = Callable[[Any, str], Awaitable[None]]
+Envelope = Mapping[str, Any]
+
+_ENVELOPE_ID = re.compile(r'"envelope_id"\s*:\s*"([\w-]{1,100})"')
 
 
-class Socket(AsyncSocketModeHandler):
-    """The connection to Slack. Make it inside a running loop."""
+class Socket(AsyncBaseSocketModeClient):
+    """An open socket. An ack goes out where its envelope came in."""
 
-    def __init__(self, app: AsyncApp, app_token: str, url: str | None, quarantine: Quarantine) -> None:
-        super().__init__(app, app_token, ping_interval=PING_SECONDS)
-        self.client.wss_uri = url
-        self._quarantine = quarantine
+    def __init__(
+        self, websocket: ClientWebSocketResponse, deliver: Callable[["Socket", Envelope], Awaitable[None]]
+    ) -> None:
+        self.logger = logging.getLogger(__name__)  # Bolt's, for its remarks on acks
+        self.leaving = asyncio.Event()
+        """Another must take its place: Slack says so, or it is closed, or silent."""
+        self.farewell = "closed"
+        """Why, in Slack's words where it said so."""
+        self._websocket = websocket
+        self._deliver = deliver
+        self._greeted = False
+        self._unanswered = 0
+        self._deliveries: set[asyncio.Task[None]] = set()
 
-    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
-        """Give an envelope to Bolt; ack it once what it brought is kept."""
-        began = time()
+    async def greet(self) -> bool:
+        """Wait for Slack's hello; False where it sends something else, or nothing more."""
+        with suppress(ConnectionError):
+            async for frame in self._websocket:
+                await self._read(frame)
+                if self._greeted or self.leaving.is_set():
+                    break
+        return self._greeted
+
+    async def serve(self) -> None:
+        """Take in what comes, until it is closed."""
+        pinging = asyncio.create_task(self._ping())
         try:
-            _must_have_a_type(req)
-            response = await run_async_bolt_app(self.app, req)
-            reason = "no handler" if response.status == _NOT_FOUND else ""
-        except Exception as error:  # noqa: BLE001  Bolt reads fields before any handler, and may fail in any way
-            reason = type(error).__name__
-        if not reason:
-            await send_async_response(client, req, response, began)
-            return
-        try:
-            await self._quarantine(req.payload, reason)
-        except StoreError as error:
-            _log.warning("an unreadable event was not kept: it is not acked", error=str(error))
-            return
-        await client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
-
-    async def keep(self) -> None:
-        """Open the socket and keep it open, until cancelled.
-
-        The SDK reconnects by itself, but goes on with the same address, whose ticket is good for one use:
-        after a failure it is made to ask for a new one.
-        """
-        opening = asyncio.ensure_future(self.client.connect())  # type: ignore[no-untyped-call]
-        try:
-            while True:
-                await asyncio.sleep(PING_SECONDS)
-                if not await self.connected():
-                    self.client.wss_uri = None
+            with suppress(ConnectionError):
+                async for frame in self._websocket:
+                    await self._read(frame)
         finally:
-            opening.cancel()
-
-    async def opened(self) -> None:
-        """Wait until the socket is open."""
-        while not await self.connected():  # noqa: ASYNC110  the SDK tells nobody
-            await asyncio.sleep(_OPENED_POLL_SECONDS)
-
-    async def connected(self) -> bool:
-        """Whether the socket is open."""
-        return bool(await self.client.is_connected())
+            pinging.cancel()
+            self.leaving.set()
 
     async def close(self) -> None:
-        """Close the socket: no event comes in any more."""
-        await self.client.close()  # type: ignore[no-untyped-call]
-        session = getattr(self.client, "aiohttp_client_session", None)
-        if session is not None and not session.closed:
-            await session.close()
+        """Close it once the acks that are due have gone out."""
+        if self._deliveries and self.farewell != "silent":
+            await asyncio.wait(self._deliveries, timeout=_ACKS_SECONDS)
+        await self._websocket.close()
+
+    async def send_message(self, message: str) -> None:
+        """Send an ack, for the SDK. One that is lost brings the event again, which changes nothing."""
+        try:
+            await self._websocket.send_str(message)
+        except ConnectionError:
+            _log.info("an ack did not go out: its socket is closed")
+
+    async def _read(self, frame: WSMessage) -> None:
+        self._unanswered = 0
+        if frame.type is WSMsgType.PING:
+            await self._websocket.pong(frame.data)
+        if frame.type is not WSMsgType.TEXT:
+            return
+        try:
+            message = json.loads(frame.data)
+        except (ValueError, RecursionError) as error:
+            _log.warning("a frame that cannot be read", reason=type(error).__name__)
+            message = _envelope(frame.data)
+        match message:
+            case {"type": "hello"}:
+                self._greeted = True
+            case {"type": "disconnect"}:
+                self.farewell = str(message.get("reason"))
+                self.leaving.set()
+            case {"envelope_id": _}:
+                delivery = asyncio.ensure_future(self._deliver(self, message))
+                self._deliveries.add(delivery)
+                delivery.add_done_callback(self._deliveries.discard)
+
+    async def _ping(self) -> None:
+        """Notice when nothing comes any more: a connection may die without a word to either side."""
+        while self._unanswered < PINGS_UNANSWERED:
+            self._unanswered += 1
+            with suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(PING_SECONDS):  # what is sent may be stuck as well
+                    await self._websocket.ping()
+            await asyncio.sleep(PING_SECONDS)
+        _log.warning("socket silent: reconnecting", seconds=PINGS_UNANSWERED * PING_SECONDS)
+        self.farewell = "silent"
+        self.leaving.set()
+        await self.close()
 
 
-def _must_have_a_type(request: SocketModeRequest) -> None:
-    """Raise where an event has none: Bolt swallows that, and answers as if a handler had failed."""
-    if request.type == "events_api" and not isinstance(request.payload["event"]["type"], str):
-        raise TypeError
+def _envelope(frame: str) -> Envelope:
+    """Name the envelope of a frame that no parser takes, so that it is acked and does not come again."""
+    found = _ENVELOPE_ID.search(frame)
+    return {"type": "events_api", "envelope_id": found[1], "payload": None} if found else {}

@@ -6,13 +6,13 @@ that is taken up again clears what its dead owner may have left.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 import structlog
 
-from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackRefused
+from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackRefused, SlackUnreachable
 from bot.ports import Turn
 from bot.slack.api import SlackAPI
 
@@ -50,6 +50,8 @@ class Status:
         self._task: asyncio.Task[None] | None = None
         # What a dead owner of a turn may have left is taken away as if it were ours.
         self._shown = self._eyes = turn.resumed
+        self._lost = 0.0
+        """When a call that shows something was given up: it may take effect yet. 0: none was."""
 
     def show(self, words: str) -> None:
         """Begin to show it, and keep showing it."""
@@ -64,10 +66,15 @@ class Status:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def clear(self, *, by_stream: bool = False) -> None:
-        """Take it away, whatever was shown. `by_stream`: the end of the stream has done so."""
+    async def clear(self, *, by_stream: bool = False, settle: float = 0) -> None:
+        """Take it away, whatever was shown. `by_stream`: the end of the stream has done so.
+
+        A call that was given up takes effect within `settle` seconds, if it ever does: it is taken away then.
+        """
         await self.settle()
-        if self._shown and not by_stream:
+        if self._lost:
+            await asyncio.sleep(self._lost + settle - monotonic())
+        if self._shown and (self._lost or not by_stream):
             await self._set("")
         if self._eyes:
             await self._look("reactions.remove")
@@ -75,7 +82,7 @@ class Status:
 
     @property
     def _way(self) -> str:
-        return "sessions" if self._turn.direct else "status"
+        return "sessions" if self._turn.direct else f"status in {self._turn.thread.channel}"
 
     async def _keep(self, words: str) -> None:
         while await self._set(words):  # noqa: ASYNC110  the clock tells when it fades, no event does
@@ -89,15 +96,12 @@ class Status:
             return False
         self._check()
         thread = {"channel_id": self._turn.thread.channel, "thread_ts": self._turn.thread.thread_ts}
-        # Taking it away must work; showing it is tried again when it would fade.
-        tries = 1 if words else 5
-        if self._turn.direct:
-            status = "processing" if words else "active"
-            call = self._api.repeat("agents.sessions.setStatus", tries=tries, status=status, **thread)
-        else:
-            call = self._api.repeat("assistant.threads.setStatus", tries=tries, status=words, **thread)
         try:
-            await _finished(call)
+            if self._turn.direct:
+                status = "processing" if words else "active"
+                await self._call("agents.sessions.setStatus", shows=bool(words), status=status, **thread)
+            else:
+                await self._call("assistant.threads.setStatus", shows=bool(words), status=words, **thread)
         except SlackNotAllowed as error:
             self._abilities.refuse(self._way)
             _log.info("status is not shown in this way here", way=self._way, reason=error.code)
@@ -114,16 +118,23 @@ class Status:
         self._check()
         question: dict[str, Any] = {"channel": self._turn.thread.channel, "timestamp": self._turn.question_ts}
         try:
-            await _finished(self._api.repeat(method, name=EYES, **question))
+            await self._call(method, shows=method == "reactions.add", name=EYES, **question)
         except SlackError as error:
             _log.debug("a reaction was not changed", turn=self._turn.id, reason=str(error))
 
+    async def _call(self, method: str, *, shows: bool, **arguments: Any) -> None:
+        """Call to the end, even when cancelled meanwhile: calls must take effect in their order."""
+        task = asyncio.create_task(self._noted(method, shows=shows, **arguments))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.gather(task, return_exceptions=True)
+            raise
 
-async def _finished(call: Coroutine[Any, Any, Any]) -> None:
-    """Await a call to its end, even when cancelled meanwhile: calls must take effect in their order."""
-    task = asyncio.ensure_future(call)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
+    async def _noted(self, method: str, *, shows: bool, **arguments: Any) -> None:
+        """Taking it away must work; showing it is tried once: again when it would fade."""
+        try:
+            await self._api.repeat(method, tries=1 if shows else 5, **arguments)
+        except SlackUnreachable:
+            self._lost = monotonic() if shows else self._lost
+            raise

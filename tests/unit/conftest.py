@@ -1,15 +1,10 @@
-"""What unit tests share: patience with a busy machine, and time that passes in no time."""
+"""What unit tests share: time that passes in no time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# How fast the machine makes examples is not what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 
 class _Instant(asyncio.SelectorEventLoop):

@@ -45,7 +45,7 @@ class Slack(Acts):
         self.team_id, self.bot_user_id, self.bot_id = w.team_id, w.bot.id, w.bot.bot_id
         self.hold, self.release, self.shuffle = sockets.hold, sockets.release, sockets.shuffle
         self.half_open, self.disconnect = sockets.half_open, sockets.disconnect
-        self.deliver_again = sockets.again
+        self.deliver_again, self.lose = sockets.again, sockets.lose
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve on loopback, on a free port unless one is given."""

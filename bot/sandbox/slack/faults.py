@@ -14,8 +14,9 @@ class Fault:
     """What befalls `times` calls (None: all) of a method, the first `after` of them left out.
 
     Kinds: ratelimited (`retry_after` s), http (`status`), html (a page with status 200), hang (carried out
-    and answered after `seconds`), reset_before (cut, no effect), reset_after (effect, then cut), late (cut
-    now, the effect comes after `seconds`); any other kind is the error code of the answer.
+    and answered after `seconds`), reset_before (cut, no effect), reset_after (effect, then cut), http_after
+    (effect, then `status`), malformed (effect, then half of the JSON), late (cut now, the effect comes after
+    `seconds`); any other kind is the error code of the answer.
     """
 
     method: str

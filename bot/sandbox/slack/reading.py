@@ -52,6 +52,16 @@ def _replies(w: Workspace, a: Args) -> Json:
     return {"messages": [_shown(message, a) for message in (root, *found)], **paging}
 
 
+@method("conversations.history", tier="T3")
+def _history(w: Workspace, a: Args) -> Json:
+    every = [message for _, message in sorted(readable(w, a, "history").messages.items(), reverse=True)]
+    top = [
+        m for m in every if m.get("thread_ts", m["ts"]) == m["ts"] or m.get("subtype") == "thread_broadcast"
+    ]
+    found, paging = _page(_newer(top, a.text("oldest")), a, a.limit(999))
+    return {"messages": [_shown(message, a) for message in found], **paging}
+
+
 @method("users.info", "users:read", "T4")
 def _user_info(w: Workspace, a: Args) -> Json:
     person = w.people.get(a.text("user"))

@@ -76,7 +76,7 @@ class SocketMode:
                 ack = json.loads(message.data)
                 name, waiting = self._acks.get(ack.get("envelope_id"), ("unknown", None))
                 in_time = waiting is not None and not waiting.done()
-                self._journal.add("ack", name, {**ack, "in_time": in_time})
+                self._journal.add("ack", name, {**ack, "in_time": in_time, "socket": id(socket)})
                 if waiting is not None and in_time:
                     waiting.set_result(ack.get("payload") or {})
 
@@ -118,6 +118,10 @@ class SocketMode:
         for event_id in held:
             self.again(event_id)
 
+    def lose(self) -> None:
+        """Forget what was held, as Slack does after its last try."""
+        self._held = None
+
     def shuffle(self, seed: int | None, spread: float = 0.2) -> None:
         """Delay each event by up to `spread` seconds, so that they overtake each other; None ends it."""
         self._order = None if seed is None else (random.Random(seed), spread)
@@ -150,8 +154,9 @@ class SocketMode:
             frame |= {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""}
         facts: Json = {"envelope_id": envelope_id, "event_id": payload.get("event_id"), "payload": payload}
         for _ in range(1 + self.twice):
-            self._journal.add("delivery", name, {**facts, "attempt": attempt})
-            await self._write(random.choice(self.open), frame)
+            socket = random.choice(self.open)
+            self._journal.add("delivery", name, {**facts, "attempt": attempt, "socket": id(socket)})
+            await self._write(socket, frame)
         try:
             return await asyncio.wait_for(acked, self._ack_seconds)
         except TimeoutError:

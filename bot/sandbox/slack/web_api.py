@@ -54,6 +54,10 @@ class WebApi:
                 status = fault.status if fault.kind == "http" else 200
                 page = web.Response(status=status, text="<!DOCTYPE html>Sign in", content_type="text/html")
                 return _cut(request) if fault.kind == "reset_before" else page
+            case "http_after" | "malformed":
+                self._carry_out(entry, token, bad)
+                status = fault.status if fault.kind == "http_after" else 200
+                return web.Response(status=status, text='{"ok": tru', content_type="application/json")
             case code:
                 bad = {"ok": False, "error": code, "retry_after": fault.retry_after}
         answer = self._carry_out(entry, token, bad)

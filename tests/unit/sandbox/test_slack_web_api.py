@@ -203,6 +203,17 @@ async def test_a_thread_is_read_in_pages_with_its_root_on_each(slack, client, an
     assert await refused(client.conversations_replies(channel=general, ts="1.1")) == "thread_not_found"
 
 
+async def test_a_channels_top_level_is_read_newest_first(slack, client, ann, general, root):
+    await slack.say(ann, general, "a reply", thread=root)
+    a, *_ = [await slack.say(ann, general, text) for text in "abc"]
+    first = await client.conversations_history(channel=general, oldest=root, limit=2)
+    cursor = first["response_metadata"]["next_cursor"]
+    second = await client.conversations_history(channel=general, oldest=root, limit=2, cursor=cursor)
+    assert [m["text"] for m in first["messages"]] == ["c", "b"]
+    assert [m["ts"] for m in second["messages"]] == [a]
+    assert (first["has_more"], second["has_more"]) == (True, False)
+
+
 async def test_oldest_leaves_itself_out_and_never_the_root(slack, client, ann, general, root):
     a, b, c = [await slack.say(ann, general, text, thread=root) for text in "abc"]
     for ts, oldest, texts in [(b, a, ["root", "b", "c"]), (c, "0", ["root", "a", "b", "c"])]:

@@ -117,3 +117,30 @@ def test_replies_that_stream_at_once_share_the_appends_of_a_minute(
         assert most_in(60, made) <= PER_MINUTE["chat.appendStream"]
 
     in_no_time(story())
+
+
+def test_what_has_time_leaves_half_of_each_minute_to_the_replies(in_no_time):
+    async def story() -> None:
+        pacer, made = Pacer(), list[float]()
+        for _ in range(60):
+            await pacer.wait_for_spare("conversations.history")
+            pacer.called("conversations.history")
+            made.append(now())
+        assert most_in(60, made) == PER_MINUTE["conversations.history"] // 2
+        pacer.limited("conversations.history", 90)
+        limited = now()
+        await pacer.wait_for_spare("conversations.history")
+        assert now() - limited >= 90
+
+    in_no_time(story())
+
+
+def test_without_pacing_what_has_time_waits_for_slack_alone(in_no_time):
+    async def story() -> None:
+        pacer, began = Pacer(on=False), now()
+        for _ in range(500):
+            await pacer.wait_for_spare("conversations.replies")
+            pacer.called("conversations.replies")
+        assert now() - began < 0.01
+
+    in_no_time(story())

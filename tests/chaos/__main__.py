@@ -1,0 +1,58 @@
+"""python -m tests.chaos [kills | points | pairs | soak]: what `make chaos` runs. Exit 1 on any violation."""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic
+
+from tests.chaos.forked import Launcher
+from tests.chaos.kills import kill_loop
+from tests.chaos.points import one_question, pairs, singles, two_people
+from tests.chaos.soak import soak
+
+
+async def main(what: str, rounds: int, seed: int) -> list[str]:
+    """Run one part, tell what came of it, and return the violations."""
+    with tempfile.TemporaryDirectory(prefix="bobbin-chaos-") as folder:
+        async with Launcher.open() as launcher:
+            place = Path(folder)
+            if what == "kills":
+                tally = await kill_loop(launcher, place, rounds=rounds, seed=seed)
+                print(*tally.lines(), sep="\n")
+                return tally.wrong
+            if what == "soak":
+                told = await soak(launcher, place, turns=rounds, seed=seed)
+                print(*told.lines(), sep="\n")
+                return told.wrong
+            if what == "pairs":
+                runs = await pairs(launcher, place, one_question, at_once=8)
+            else:
+                runs = [
+                    run
+                    for name, play in (("one", one_question), ("two", two_people))
+                    for run in await singles(launcher, place / name, play)
+                ]
+    asked = [run for run in runs if run.kills]
+    happened = sum(run.happened == len(run.kills) for run in asked)
+    wrong = [f"{run.kills}: {wrong}" for run in runs for wrong in run.wrong]
+    print(
+        f"{len(asked)} crash points or pairs of them, {happened} reached, {len(wrong)} violations",
+        *wrong,
+        sep="\n",
+    )
+    return wrong
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("what", nargs="?", default="kills", choices=["kills", "points", "pairs", "soak"])
+    parser.add_argument("--rounds", type=int, default=100, help="kills, or turns of the soak")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    options = parser.parse_args()
+    began = monotonic()
+    violated = asyncio.run(main(options.what, options.rounds, options.seed))
+    print(f"{options.what}, seed {options.seed}: {monotonic() - began:.0f} s")
+    sys.exit(1 if violated else 0)

@@ -1,0 +1,256 @@
+"""What the chaos suite puts into a Bobbin process: crash points, a record of its commits, broken variants.
+
+The product knows nothing of this. A point is passed before and after each transaction, each Slack call, each
+ack and each model call; every one is noted with its time in a file that outlives the process, and at the one
+that is asked for the process kills itself with SIGKILL.
+"""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import closing
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from slack_sdk.socket_mode.response import SocketModeResponse
+
+import bot.bedrock
+import bot.prompt
+from bot.app import Process
+from bot.errors import LeaseLost, SlackUnreachable
+from bot.ports import Model, PartKind, Request, Store, StreamEvent
+from bot.slack.api import SlackAPI
+from bot.slack.connection import Slack
+from bot.slack.parts import Parts
+from bot.slack.socket import Socket
+from bot.slack.socket_mode import SocketMode
+from storage import turns
+from storage.sqlite import SQLite
+
+BY_THE_CLOCK = ("extend", "claim", "noted", "sweep", "clock")
+"""Transactions that come as often as there is time: no points, but for a claim that claimed something."""
+
+
+class Points:
+    """Notes the points of one process, and kills it at `kill_at`: a name, and which of that name."""
+
+    def __init__(self, record: Path, kill_at: tuple[str, int] | None) -> None:
+        self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._kill_at = kill_at
+        self._passed: Counter[str] = Counter()
+
+    def passed(self, name: str, key: str = "") -> None:
+        """Pass a point; `key` says whose it is: an event's id, a message's ts."""
+        self._passed[name] += 1
+        line = f"{time.time():.6f}\t{os.getpid()}\t{name}\t{self._passed[name]}\t{key}\n"
+        os.write(self._record, line.encode())
+        if (name, self._passed[name]) == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def install(points: Points) -> None:
+    """Set the points into the classes through which everything outside is reached."""
+    _around_transactions(points)
+    _around_calls(points)
+    _around_acks(points)
+    _around_model(points)
+
+
+def _around_transactions(points: Points) -> None:
+    write = SQLite.write
+
+    @wraps(write)
+    async def pointed(self: SQLite, transaction: Any) -> Any:
+        name = transaction.__name__
+        told = transaction.gi_frame.f_locals
+        said = told.get("message") or told.get("edited") or told.get("deleted")
+        key = str(getattr(said, "event_id", "") or told.get("event_id", ""))
+        if name in BY_THE_CLOCK:
+            result = await write(self, transaction)
+            if name == "claim" and result:
+                points.passed("after claim")
+            return result
+        points.passed(f"before {name}", key)
+        result = await write(self, transaction)
+        points.passed(f"after {name}", key)
+        return result
+
+    SQLite.write = pointed  # type: ignore[method-assign]
+
+
+def _around_calls(points: Points) -> None:
+    call = SlackAPI.call
+
+    @wraps(call)
+    async def pointed(self: SlackAPI, method: str, **arguments: Any) -> Any:
+        points.passed(f"before {method}")
+        try:
+            return await call(self, method, **arguments)
+        finally:
+            points.passed(f"after {method}")
+
+    SlackAPI.call = pointed  # type: ignore[method-assign]
+
+
+def _around_acks(points: Points) -> None:
+    send = Socket.send_message
+
+    @wraps(send)
+    async def pointed(self: Socket, message: str) -> None:
+        points.passed("before ack")
+        await send(self, message)
+        points.passed("after ack")
+
+    Socket.send_message = pointed  # type: ignore[method-assign]
+
+
+def _around_model(points: Points) -> None:
+    stream = bot.bedrock.BedrockModel.stream
+
+    @wraps(stream)
+    async def pointed(self: Any, request: Request) -> AsyncGenerator[StreamEvent, None]:
+        points.passed("before the model")
+        events = stream(self, request)
+        try:
+            async for event in events:
+                points.passed(f"model {type(event).__name__}")
+                yield event
+        finally:
+            await events.aclose()
+            points.passed("after the model")
+
+    bot.bedrock.BedrockModel.stream = pointed  # type: ignore[method-assign]
+
+
+def take_census(tasks: Path) -> None:
+    """Note twice a second how many tasks the process has."""
+    start = Process.start
+
+    @wraps(start)
+    async def counted(self: Process, model: Model, slack: Slack, store: Store) -> None:
+        await start(self, model, slack, store)
+        self._loops.append(asyncio.create_task(count(), name="census"))
+
+    async def count() -> None:
+        while True:
+            await asyncio.to_thread(tasks.write_text, str(len(asyncio.all_tasks())))
+            await asyncio.sleep(0.5)
+
+    Process.start = counted  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------- another owner
+
+
+def steal_first_reply(seconds: float) -> None:
+    """Once the first streamed message is made, its lease goes to another owner, and this one sleeps."""
+    call, write = SlackAPI.call, SQLite.write
+    connectors: list[SQLite] = []
+    stolen: list[str] = []
+
+    @wraps(write)
+    async def known(self: SQLite, transaction: Any) -> Any:
+        connectors[:] = [self]
+        return await write(self, transaction)
+
+    @wraps(call)
+    async def late(self: SlackAPI, method: str, **arguments: Any) -> Any:
+        answer = await call(self, method, **arguments)
+        if method == "chat.startStream" and not stolen:
+            stolen.append(answer["ts"])
+            await asyncio.to_thread(_steal, connectors[0]._path)
+            await asyncio.sleep(seconds)
+        return answer
+
+    SQLite.write = known  # type: ignore[method-assign]
+    SlackAPI.call = late  # type: ignore[method-assign]
+
+
+def _steal(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:  # noqa: TID251  as another process
+        connection.execute("UPDATE conversation SET fence = fence + 1, lease_until = 0 WHERE lease_until > 0")
+
+
+# ---------------------------------------------------------------- broken variants
+
+
+def _ack_before_commit() -> None:
+    deliver = SocketMode._deliver
+
+    async def hasty(self: SocketMode, socket: Socket, envelope: Mapping[str, Any]) -> None:
+        await socket.send_socket_mode_response(SocketModeResponse(str(envelope["envelope_id"])))
+        await deliver(self, socket, envelope)
+
+    SocketMode._deliver = hasty  # type: ignore[method-assign]
+
+
+def _no_reconcile() -> None:
+    async def nothing(self: Parts) -> None:
+        return None
+
+    Parts._stray = nothing  # type: ignore[method-assign]
+
+
+def _blind_retry() -> None:
+    call = SlackAPI.call
+
+    async def stubborn(self: SlackAPI, method: str, **arguments: Any) -> Any:
+        try:
+            return await call(self, method, **arguments)
+        except SlackUnreachable:
+            if method not in ("chat.startStream", "chat.postMessage"):
+                raise
+            return await call(self, method, **arguments)
+
+    SlackAPI.call = stubborn  # type: ignore[method-assign]
+
+
+def _no_settle() -> None:
+    made = Parts.__init__
+
+    def hasty(self: Parts, *arguments: Any, **named: Any) -> None:
+        made(self, *arguments, **{**named, "settle": 0.0})
+
+    Parts.__init__ = hasty  # type: ignore[method-assign]
+    recover = turns.recover
+    turns.recover = lambda settle: recover(0)
+
+
+def _stale_owner_deletes() -> None:
+    record = Parts._record
+
+    async def tidy(self: Parts, ts: str, kind: PartKind) -> None:
+        try:
+            await record(self, ts, kind)
+        except LeaseLost:
+            await self._api.call("chat.delete", channel=self._turn.thread.channel, ts=ts)
+            raise
+
+    Parts._record = tidy  # type: ignore[method-assign]
+
+
+def _last_message_only() -> None:
+    prompt: Any = bot.prompt
+    alternate = prompt.alternate
+    prompt.alternate = lambda messages: alternate(list(messages)[-1:])
+
+
+def _never_merged() -> None:
+    prompt: Any = bot.prompt
+    prompt.alternate = tuple
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "ack before commit": _ack_before_commit,
+    "no reconcile": _no_reconcile,
+    "blind retry of a create": _blind_retry,
+    "no settle time": _no_settle,
+    "stale owner deletes": _stale_owner_deletes,
+    "only the last message sent": _last_message_only,
+    "no merge": _never_merged,
+}

@@ -1,0 +1,165 @@
+"""The kill loop: SIGKILL, and SIGSTOP past the lease, at random moments while people ask.
+
+Everything random comes from one seed, which is told, so that a round can be played again. The machine's own
+timing stays what it is: a seed gives the same people, words, faults and moments, not the same interleaving.
+"""
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from tests.chaos.forked import ForkedBobbin, Launcher
+from tests.chaos.history import questions, violations
+from tests.chaos.stage import all_quiet, stage
+
+LEASE = 1.5
+ROUNDS_ON_ONE_STAGE = 25
+"""Then everything is checked, and a new stage begins."""
+
+# What befalls a call now and then. Effects that come late come before the settle time is over.
+_FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("chat.startStream", "reset_after", {}),
+    ("chat.startStream", "reset_before", {}),
+    ("chat.startStream", "late", {"seconds": 0.2}),
+    ("chat.startStream", "ratelimited", {}),
+    ("chat.startStream", "http", {"status": 503}),
+    ("chat.postMessage", "reset_after", {}),
+    ("chat.appendStream", "reset_after", {}),
+    ("chat.appendStream", "message_not_in_streaming_state", {}),
+    ("chat.stopStream", "reset_after", {}),
+    ("chat.stopStream", "http", {"status": 500}),
+    ("chat.update", "http", {"status": 502}),
+    ("conversations.replies", "http", {"status": 500}),
+)
+_FAULTY = 0.3
+"""In so many of the rounds."""
+_FROZEN = 0.2
+
+
+@dataclass
+class Tally:
+    """What so many rounds came to; `recoveries`: seconds from the start after a kill that cut
+    an answer off to the end of all that waited."""
+
+    seed: int
+    kills: int = 0
+    freezes: int = 0
+    questions: int = 0
+    turns: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    recoveries: list[float] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        """Add what another stage came to."""
+        self.kills += other.kills
+        self.freezes += other.freezes
+        self.questions += other.questions
+        self.turns += other.turns
+        self.wrong += other.wrong
+        self.recoveries += other.recoveries
+
+    def lines(self) -> list[str]:
+        """For people."""
+        quick = sorted(self.recoveries) or [0.0]
+        middle, late = quick[len(quick) // 2], quick[int(len(quick) * 0.95)]
+        return [
+            f"seed {self.seed}: {self.kills} kills, {self.freezes} freezes past the lease",
+            f"{self.questions} questions, turns {dict(self.turns)}",
+            f"recovery after a kill: median {middle:.2f} s, p95 {late:.2f} s, longest {quick[-1]:.2f} s",
+            f"violations: {len(self.wrong)}",
+            *self.wrong[:20],
+        ]
+
+
+async def kill_loop(launcher: Launcher, folder: Path, *, rounds: int, seed: int, at_once: int = 3) -> Tally:
+    """Play so many rounds, on several stages at once."""
+    tally = Tally(seed)
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(number: int, count: int) -> None:
+        async with slots:
+            tally.add(await _on_one_stage(launcher, folder / str(number), count, f"{seed}/{number}"))
+
+    full, rest = divmod(rounds, ROUNDS_ON_ONE_STAGE)
+    counts = [ROUNDS_ON_ONE_STAGE] * full + [rest] * bool(rest)
+    await asyncio.gather(*(one(number, count) for number, count in enumerate(counts)))
+    return tally
+
+
+async def _on_one_stage(launcher: Launcher, folder: Path, rounds: int, seed: str) -> Tally:
+    chance = random.Random(seed)
+    tally = Tally(0)
+    async with stage(launcher, folder, LEASE_SECONDS=str(LEASE), SLACK_PACING="off") as bobbin:
+        bobbin.bedrock.pace, bobbin.bedrock.delay = 0.01, 0.05
+        crowd = _Crowd(bobbin, chance)
+        await bobbin.start()
+        for _ in range(rounds):
+            if chance.random() < _FAULTY:
+                method, kind, more = chance.choice(_FAULTS)
+                bobbin.slack.faults.add(method, kind, **more)
+            await crowd.speak()
+            await asyncio.sleep(chance.uniform(0, 0.8))
+            assert bobbin.process is not None
+            if chance.random() < _FROZEN:
+                bobbin.process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(LEASE * 1.2)
+                bobbin.process.send_signal(signal.SIGCONT)
+                tally.freezes += 1
+                continue
+            bobbin.process.kill()
+            await bobbin.process.wait()
+            tally.kills += 1
+            cut_off = bool(await bobbin.rows("SELECT id FROM turn WHERE state = 'open'"))
+            began = monotonic()
+            await bobbin.start()
+            if chance.random() < 1 / 2:
+                await crowd.answered()
+                tally.recoveries += [monotonic() - began] * cut_off
+        bobbin.slack.faults.clear()
+        await crowd.answered()
+        tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
+        tally.questions = len(questions(bobbin))
+        tally.turns = Counter(
+            dict(await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state"))
+        )
+    return tally
+
+
+class _Crowd:
+    """Three people who ask in two channels and a DM, in new threads and old ones."""
+
+    def __init__(self, bobbin: ForkedBobbin, chance: random.Random) -> None:
+        slack = bobbin.slack
+        self._bobbin, self._chance = bobbin, chance
+        self._people = [slack.add_person(name) for name in ("Ann Lee", "Ben Ode", "Cem Kar")]
+        self._channels = [slack.add_channel(name, members=self._people) for name in ("general", "random")]
+        self._threads: list[tuple[str, str]] = []
+        self._said = 0
+
+    async def speak(self) -> None:
+        """Say one to three things; now and then an event comes twice, late, or out of order."""
+        chance, slack = self._chance, self._bobbin.slack
+        slack.deliver_twice(on=chance.random() < 0.15)
+        slack.shuffle(chance.randrange(10**6) if chance.random() < 0.2 else None)
+        for _ in range(chance.randint(1, 3)):
+            self._said += 1
+            person = chance.choice(self._people)
+            words = f"{self._bobbin.me} question {self._said}?"
+            if self._threads and chance.random() < 0.5:
+                channel, thread = chance.choice(self._threads)
+                await slack.say(person, channel, words, thread=thread)
+            elif chance.random() < 0.3:
+                channel = slack.dm(person)
+                self._threads.append((channel, await slack.say(person, channel, words)))
+            else:
+                channel = chance.choice(self._channels)
+                self._threads.append((channel, await slack.say(person, channel, words)))
+
+    async def answered(self) -> None:
+        """Wait until nothing waits any more."""
+        await all_quiet(self._bobbin, 1)

@@ -1,0 +1,117 @@
+"""Crash points: SIGKILL exactly before and after each transaction, Slack call, ack and model call.
+
+A play is run once to list the points it passes; then once for each of them, to die there; and once for each
+pair: to die there, and while it recovers from that at each point which the recovery passes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.forked import ForkedBobbin, Launcher
+from tests.chaos.history import violations
+from tests.chaos.stage import all_quiet, stage
+
+Point = tuple[str, int]
+
+_ALIKE = 2
+"""Of points of one name the first so many are tried: the third piece of a text is like the second."""
+
+
+@dataclass
+class Run:
+    """What became of one play: the kills asked for, how many happened, what was wrong, what was passed."""
+
+    kills: tuple[Point, ...]
+    happened: int = 0
+    wrong: list[str] = field(default_factory=list)
+    passed: list[Point] = field(default_factory=list)
+    """The points of the last process."""
+
+
+async def one_question(bobbin: ForkedBobbin) -> int:
+    """Ann asks once in a channel; one turn."""
+    ann = bobbin.slack.add_person("Ann Lee")
+    channel = bobbin.slack.add_channel("general", members=(ann,))
+    await bobbin.slack.say(ann, channel, f"{bobbin.me} What is the plan?")
+    return 1
+
+
+async def two_people(bobbin: ForkedBobbin) -> int:
+    """Ben asks in the middle of a thread of Ann's, and Ann goes on while he is being answered; two turns."""
+    ann, ben = bobbin.slack.add_person("Ann Lee"), bobbin.slack.add_person("Ben Ode")
+    channel = bobbin.slack.add_channel("general", members=(ann, ben))
+    thread = await bobbin.slack.say(ann, channel, "The plan has three parts.")
+    await bobbin.slack.say(ben, channel, f"{bobbin.me} Which is the first?", thread=thread)
+    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), 30)
+    await bobbin.slack.say(ann, channel, f"{bobbin.me} And the second?", thread=thread)
+    return 2
+
+
+Play = Callable[[ForkedBobbin], Awaitable[int]]
+
+
+async def run(launcher: Launcher, folder: Path, play: Play, kills: Iterable[Point] = ()) -> Run:
+    """Play, dying at these points, one in each process; then let it come to rest, and check."""
+    result = Run(tuple(kills))
+    async with stage(launcher, folder, SLACK_PACING="off") as bobbin:
+        bobbin.bedrock.pace = 0.05
+        played: asyncio.Task[int] | None = None
+        for kill in (*result.kills, None):
+            bobbin.kill_at = kill
+            fork = await bobbin.launch()
+            played = played or asyncio.ensure_future(_play(bobbin, play))
+            quiet = asyncio.ensure_future(_quiet(bobbin, played))
+            ends: list[asyncio.Future[Any]] = [quiet, fork.ended]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if kill is not None and not fork.ended.done():  # the last point comes after all is quiet
+                await asyncio.wait([fork.ended], timeout=0.5)
+            if not fork.ended.done() or kill is None:
+                await quiet
+                break
+            result.happened += 1
+            quiet.cancel()
+        result.wrong = await violations(bobbin)
+        last = bobbin.passed()[-1][1]
+        passed = [(name, nth) for _, pid, name, nth, _ in bobbin.passed() if pid == last]
+        result.passed = [point for point in passed if point[1] <= _ALIKE]
+    return result
+
+
+async def _play(bobbin: ForkedBobbin, play: Play) -> int:
+    return await play(bobbin)
+
+
+async def _quiet(bobbin: ForkedBobbin, played: "asyncio.Task[int]") -> None:
+    await all_quiet(bobbin, await asyncio.shield(played))
+
+
+async def singles(launcher: Launcher, folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
+    """Die once at each point of the play."""
+    whole = await run(launcher, folder / "whole", play)
+    return [whole, *await _all(launcher, folder, play, [(point,) for point in whole.passed], at_once)]
+
+
+async def pairs(launcher: Launcher, folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
+    """Die at each point of the play, and then at each point of the recovery from that."""
+    firsts = await singles(launcher, folder / "singles", play, at_once=at_once)
+    twice = [(*first.kills, second) for first in firsts[1:] if first.happened for second in first.passed]
+    return [*firsts, *await _all(launcher, folder, play, twice, at_once)]
+
+
+async def _all(
+    launcher: Launcher, folder: Path, play: Play, every: list[tuple[Point, ...]], at_once: int
+) -> list[Run]:
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(number: int, kills: tuple[Point, ...]) -> Run:
+        # How often an answer is flushed and an event comes is not the same each time: one more try.
+        async with slots:
+            result = await run(launcher, folder / str(number), play, kills)
+            if result.happened < len(kills) and not result.wrong:
+                result = await run(launcher, folder / f"{number}-again", play, kills)
+            return result
+
+    return await asyncio.gather(*(one(number, kills) for number, kills in enumerate(every)))

@@ -1,0 +1,98 @@
+"""The soak: thousands of turns in one process with faults on, and whether it grows.
+
+Memory is the resident size and descriptors are counted as the kernel tells them; tasks as the process itself
+notes them, for the kernel does not know them. A line is laid through each by least squares, without the first
+fifth, in which caches fill.
+"""
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos.forked import ForkedBobbin, Launcher
+from tests.chaos.history import violations
+from tests.chaos.stage import all_quiet, over, stage
+
+_AT_ONCE = 20
+_SAMPLE_EVERY = 200
+_WARM = 0.2
+_FAULTS = ("reset_after", "http", "ratelimited", "message_not_in_streaming_state")
+_METHODS = ("chat.appendStream", "chat.stopStream", "assistant.threads.setStatus")
+_FAULTY = 0.1
+_PAGE_KIB = 4
+
+
+@dataclass
+class Sample:
+    """After so many turns: KiB in memory, open descriptors, tasks."""
+
+    turns: int
+    rss: int
+    descriptors: int
+    tasks: int
+
+
+@dataclass
+class Soaked:
+    """The samples, in order, and what was not as promised."""
+
+    samples: list[Sample] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def slope(self, name: str) -> float:
+        """How much one thing grows in 1,000 turns."""
+        kept = self.samples[int(len(self.samples) * _WARM) :]
+        xs = [sample.turns / 1000 for sample in kept]
+        ys = [float(getattr(sample, name)) for sample in kept]
+        x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+        spread = sum((each - x) ** 2 for each in xs)
+        return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / spread if spread else 0.0
+
+    def lines(self) -> list[str]:
+        """For people."""
+        last = self.samples[-1]
+        return [
+            *(
+                f"{s.turns:6d} turns  {s.rss / 1024:7.1f} MiB  {s.descriptors:4d} fds  {s.tasks:4d} tasks"
+                for s in self.samples
+            ),
+            f"after {last.turns} turns; in 1,000 turns {self.slope('rss'):+.0f} KiB",
+            f"{self.slope('descriptors'):+.2f} descriptors, {self.slope('tasks'):+.2f} tasks",
+            f"violations: {len(self.wrong)}",
+            *self.wrong[:20],
+        ]
+
+
+async def soak(launcher: Launcher, folder: Path, *, turns: int, seed: int) -> Soaked:
+    """Ask so many questions of one process, some at once, with a fault in every tenth."""
+    chance = random.Random(seed)
+    soaked = Soaked()
+    async with stage(launcher, folder / "soak", SLACK_PACING="off", LOG_LEVEL="WARNING") as bobbin:
+        slack = bobbin.slack
+        people = [slack.add_person(f"Person {number}") for number in range(10)]
+        channels = [slack.add_channel(f"channel-{number}", members=people) for number in range(5)]
+        bobbin.census = True
+        await bobbin.start()
+        assert bobbin.process is not None
+        done = 0
+        while done < turns:
+            for _ in range(_AT_ONCE):
+                if chance.random() < _FAULTY:
+                    slack.faults.add(chance.choice(_METHODS), chance.choice(_FAULTS))
+                words = f"{bobbin.me} question {done}?"
+                await slack.say(chance.choice(people), chance.choice(channels), words)
+                done += 1
+            await over(bobbin, done)
+            if done % _SAMPLE_EVERY == 0:
+                soaked.samples.append(_sample(bobbin, done))
+        await all_quiet(bobbin, done)
+        soaked.wrong = await violations(bobbin)
+    return soaked
+
+
+def _sample(bobbin: ForkedBobbin, turns: int) -> Sample:
+    assert bobbin.process is not None
+    process = Path("/proc") / str(bobbin.process.pid)
+    pages = int((process / "statm").read_text().split()[1])
+    descriptors = len(list((process / "fd").iterdir()))
+    return Sample(turns, pages * _PAGE_KIB, descriptors, int(bobbin.tasks.read_text()))

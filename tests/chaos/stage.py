@@ -1,0 +1,70 @@
+"""Where the chaos suite plays: servers and a Bobbin of its own; and the wait until all is quiet."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bot.sandbox.bedrock import Bedrock
+from bot.sandbox.slack import Slack
+from tests.chaos.forked import Counted, ForkedBobbin, Launcher
+
+SETTLE = 0.5
+_QUIET_SECONDS = 60
+
+
+@asynccontextmanager
+async def stage(launcher: Launcher, folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
+    """Yield a Bobbin that is not started."""
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    slack = Slack(redelivery=(0, 0.3, 0.6, 1.2))
+    await slack.start()
+    try:
+        async with Bedrock(model=Counted()) as bedrock:
+            settled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), **settings}
+            bobbin = ForkedBobbin(launcher, slack, bedrock, folder, **settled)
+            try:
+                yield bobbin
+            finally:
+                await bobbin.close()
+    finally:
+        await slack.close()
+
+
+async def all_quiet(bobbin: ForkedBobbin, turns: int = 1) -> None:
+    """Wait until at least so many turns are over, nothing is open or waiting, and every event was acked."""
+    async with asyncio.timeout(_QUIET_SECONDS):
+        await over(bobbin, turns)
+        await bobbin.slack.wait_for(lambda: _acked(bobbin), _QUIET_SECONDS)
+
+
+async def over(bobbin: ForkedBobbin, turns: int) -> None:
+    """Wait until at least so many turns are over, and nothing is open or waiting."""
+    while not await _over(bobbin, turns):  # noqa: ASYNC110  a file
+        await asyncio.sleep(0.05)
+
+
+async def _over(bobbin: ForkedBobbin, turns: int) -> bool:
+    if not (bobbin.folder / "bobbin.db").exists():
+        return False
+    if not await bobbin.rows("SELECT name FROM sqlite_master WHERE name = 'turn'"):
+        return False
+    ended = await bobbin.rows("SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0")
+    return ended[0][0] >= turns and not await bobbin.rows(
+        "SELECT id FROM conversation WHERE pending_at IS NOT NULL"
+    )
+
+
+def _acked(bobbin: ForkedBobbin) -> bool:
+    """Whether every event that was tried has been acked once, in whichever envelope."""
+    envelopes = {
+        str(entry.data["envelope_id"]): str(entry.data["event_id"])
+        for entry in bobbin.slack.log
+        if entry.kind == "delivery"
+    }
+    acks = {
+        envelopes[str(entry.data["envelope_id"])]
+        for entry in bobbin.slack.log
+        if entry.kind == "ack" and entry.data.get("envelope_id") in envelopes
+    }
+    return set(envelopes.values()) <= acks

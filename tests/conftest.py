@@ -1,0 +1,16 @@
+"""How many examples the properties get: the same few each time, or many new ones every night.
+
+`HYPOTHESIS_PROFILE=nightly pytest ...` looks further. A failure prints the line that brings its example back.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# How fast the machine makes examples is not what is tested.
+_patient = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True, database=None
+)
+settings.register_profile("everyday", _patient, max_examples=200, derandomize=True)
+settings.register_profile("nightly", _patient, max_examples=10_000, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))  # noqa: TID251  no setting of Bobbin

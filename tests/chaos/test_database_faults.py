@@ -1,0 +1,288 @@
+"""Every fault of the database through the running process, and what a loss of power leaves of it.
+
+While the fault lasts nothing is acknowledged that is not kept, Bobbin says that it is not ready, and tries
+again without haste. Once it is over everybody has one answer: who was being answered when it began, and who
+asked meanwhile. Two long waits are cut short: 15 s for a turn that was put off, 5 s for the next try to
+open the database.
+"""
+
+import asyncio
+import random
+import resource
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import aiosqlite
+import pytest
+import pytest_asyncio
+
+from bot.sandbox.bedrock import Bedrock
+from bot.sandbox.slack import Slack
+from storage import open_store
+from tests.contract.conftest import Talk
+from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.scene import Scene
+from tests.e2e.test_crashes import at_rest
+from tests.e2e.test_process import becomes, begun, free_port, get, logged
+
+START = """
+import sys
+from pathlib import Path
+import bot.app, bot.turns, storage.sqlite
+from bot.__main__ import main
+
+bot.turns._AGAIN_SECONDS, bot.app._STORE_AGAIN_SECONDS = 5, 2
+
+hop = storage.sqlite._hop
+
+async def hindered(path, connection, work):
+    def after_pragmas(raw):
+        full, read_only = Path("full").exists(), Path("read-only").exists()
+        raw.execute(f"PRAGMA max_page_count = {1 if full else 0xfffffffe}").fetchall()
+        raw.execute(f"PRAGMA query_only = {int(read_only)}")
+        return work(raw)
+    return await hop(path, connection, after_pragmas)
+
+storage.sqlite._hop = hindered
+sys.exit(main())
+"""
+"""While there is a file `full` the database cannot grow; while there is `read-only`, it cannot be written."""
+
+PADDING = "marmalade " * 2000
+"""More than fits into pages that the database has already."""
+
+
+@asynccontextmanager
+async def keeping(folder: Path) -> AsyncIterator[tuple[Bobbin, int]]:
+    """A Bobbin whose database can be hindered, and the port of its health; Slack delivers patiently."""
+    health = free_port()
+    slack = Slack(ack_seconds=1, redelivery=(0, 1, 2, 3, 4, 5, 6))
+    await slack.start()
+    async with Bedrock() as bedrock:
+        bobbin = Bobbin(slack, bedrock, folder, SLACK_PACING="off", PORT=str(health), HOST="127.0.0.1")
+        # Its log goes through a pipe: a limit to the size of its files is for the database alone.
+        piped = 'exec "$@" > >(exec cat) 2>&1'
+        bobbin.command = ["bash", "-c", piped, "bobbin", sys.executable, "-c", START]
+        try:
+            yield bobbin, health
+        finally:
+            await bobbin.close()
+            await slack.close()
+
+
+# ---------------------------------------------------------------- faults of a running process
+
+
+@asynccontextmanager
+async def failing(bobbin: Bobbin) -> AsyncIterator[None]:
+    """The disk takes no more bytes."""
+    assert bobbin.process is not None
+    resource.prlimit(bobbin.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    yield
+    resource.prlimit(bobbin.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+
+@asynccontextmanager
+async def full(bobbin: Bobbin) -> AsyncIterator[None]:
+    """The database cannot grow: what fits into it still goes in."""
+    (bobbin.folder / "full").touch()
+    yield
+    (bobbin.folder / "full").unlink()
+
+
+@asynccontextmanager
+async def read_only(bobbin: Bobbin) -> AsyncIterator[None]:
+    (bobbin.folder / "read-only").touch()
+    yield
+    (bobbin.folder / "read-only").unlink()
+
+
+@asynccontextmanager
+async def locked(bobbin: Bobbin) -> AsyncIterator[None]:
+    """Another program writes, and does not come to an end."""
+    async with aiosqlite.connect(bobbin.folder / "bobbin.db", isolation_level=None) as other:
+        await other.execute("BEGIN EXCLUSIVE")
+        yield
+        await other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def moved(bobbin: Bobbin) -> AsyncIterator[None]:
+    """The directory is gone: what is written to the open files now, no later start finds. It comes back."""
+    place = bobbin.folder
+    bobbin.folder = place.rename(place.with_name("elsewhere"))
+    yield
+    bobbin.folder = bobbin.folder.rename(place)
+
+
+FAULTS = {
+    "failing disk": (failing, 3.0, "the disk fails to read or write"),
+    "full": (full, 3.0, "StoreUnavailable"),  # what grows is the message, and Bolt tells no more
+    "read-only": (read_only, 3.0, "it is read-only"),
+    "locked": (locked, 10.0, "the database cannot be written"),  # it waits for the lock: 5 s for each write
+    "directory gone": (moved, 3.0, "its files were moved or replaced"),
+}
+"""How each is put in, for how many seconds, and what the log says of it."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Bobbin, int]]:
+    folder = tmp_path_factory.mktemp("database") / "data"
+    folder.mkdir()
+    async with keeping(folder) as (bobbin, health):
+        yield await bobbin.start(), health
+
+
+def acked(scene: Scene) -> bool:
+    """Whether Bobbin acknowledged anything that was said in the scene's channel."""
+    ours = {
+        entry.data["envelope_id"]
+        for entry in scene.slack.log
+        if entry.kind == "delivery" and entry.data["payload"]["event"].get("channel") == scene.channel
+    }
+    return any(entry.kind == "ack" and entry.data["envelope_id"] in ours for entry in scene.slack.log)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
+    shared: tuple[Bobbin, int], fault: str
+) -> None:
+    (bobbin, health), (put_in, seconds, said) = shared, FAULTS[fault]
+    await becomes(health, "/readyz", 200)
+    before, during = Scene(bobbin), Scene(bobbin)
+    bobbin.bedrock.hold()
+    first = await before.mention("say exactly: asked before")
+    await bobbin.bedrock.wait_for(lambda it: it.open == 1)
+    lines = len(bobbin.log)
+    async with put_in(bobbin):
+        began = monotonic()
+        second = await during.mention(f"{PADDING} say exactly: asked meanwhile")
+        bobbin.bedrock.release()
+        if put_in is not full:
+            assert (await becomes(health, "/readyz", 503))["checks"] == {"database": False, "slack": True}
+        assert (await get(health, "/healthz"))[0] == 200
+        await asyncio.sleep(max(0, began + seconds - monotonic()))  # what is tested is this time
+        lasted = monotonic() - began
+        complaints = [line for line in bobbin.log[lines:] if line["level"] in ("warning", "error")]
+        assert not acked(during)
+        assert not during.answers(second)
+    assert any(said in f"{line['event']} {line.get('error')}" for line in complaints)
+    assert len(complaints) < 5 * lasted
+
+    over = monotonic()
+    for scene, thread, answer in ((before, first, "asked before"), (during, second, "asked meanwhile")):
+        await bobbin.slack.wait_for(
+            lambda: [shown(message) for message in scene.answers(thread)] == [answer],  # noqa: B023
+            30,
+        )
+    assert acked(during)
+    await becomes(health, "/readyz", 200, 30)
+    await at_rest(bobbin)
+    assert monotonic() - over < 30
+    for scene, thread in ((before, first), (during, second)):
+        [message] = scene.answers(thread)
+        assert message.get("streaming_state") in (None, "completed")
+        assert bobbin.slack.status(scene.channel, thread).status == "active"
+    assert len(during.requests) <= 3  # one question asked, the other at most once more
+    assert await bobbin.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_a_damaged_database_is_not_used_until_a_sound_one_is_there(tmp_path: Path) -> None:
+    async with keeping(tmp_path) as (bobbin, health):
+        scene = await grown(bobbin)
+        database, sound = bobbin.folder / "bobbin.db", bobbin.folder / "sound.db"
+        shutil.copy(database, sound)
+        with database.open("r+b") as file:
+            file.seek(4096)
+            file.write(random.Random(0).randbytes(8 * 4096))
+        await begun(bobbin)
+        await logged(bobbin, "it is damaged: restore a backup")
+        assert (await get(health, "/readyz"))[0] == 503
+        assert (await get(health, "/healthz"))[0] == 200
+        thread = await scene.mention("say exactly: asked meanwhile")
+        sound.replace(database)
+        await becomes(health, "/readyz", 200, 30)
+        assert await scene.answered(thread) == ["asked meanwhile"]
+        assert bobbin.log[-1]
+        assert len([line for line in bobbin.log if "out of reach" in line["event"]]) <= 3
+        assert await bobbin.stop() == 0
+
+
+async def grown(bobbin: Bobbin) -> Scene:
+    """A Bobbin that has stopped after some answers."""
+    scene = Scene(await bobbin.start())
+    await scene.joined()
+    assert await bobbin.stop() == 0
+    return scene
+
+
+# ---------------------------------------------------------------- loss of power
+
+COMMITS = 24
+CUTS = 210
+PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Remains:
+    """The bytes of a database before and after a checkpoint; of its log, and its length at each commit."""
+
+    before: bytes
+    log: bytes
+    committed: list[int]
+    after: bytes
+
+
+async def written(path: Path) -> Remains:
+    """Take in some messages, each in a commit of its own."""
+    log = path.with_name("bobbin.db-wal")
+    committed: list[int] = []
+    async with open_store(f"sqlite:///{path}") as store:
+        talk = Talk(store)
+        for number in range(COMMITS):
+            await talk.say(number, f"@bobbin message {number}", root=number // 3 * 3)
+            committed.append(len(log.read_bytes()))
+        before, logged = path.read_bytes(), log.read_bytes()  # noqa: ASYNC240  nothing else runs
+    return Remains(before, logged, committed, path.read_bytes())  # noqa: ASYNC240  likewise
+
+
+async def found(path: Path, database: bytes, log: bytes) -> int:
+    """Open what is left of a database: so many messages, from the first on, are there, and all of each."""
+    path.write_bytes(database)  # noqa: ASYNC240  nothing else runs
+    path.with_name(f"{path.name}-wal").write_bytes(log)
+    async with open_store(f"sqlite:///{path}", lock_seconds=0) as store:
+        talk = Talk(store)
+        kept = [row["text"] for row in await talk.sql("SELECT text FROM message ORDER BY ts")]
+        assert await talk.sql("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+        assert await talk.sql("SELECT count(*) AS n FROM inbox") == [{"n": len(kept)}]
+    assert kept == [f"@bobbin message {number}" for number in range(len(kept))]
+    return len(kept)
+
+
+async def test_a_log_torn_anywhere_has_everything_committed_before(tmp_path: Path) -> None:
+    """What follows the cut is missing, zeros or noise: nothing committed is lost, nothing half is seen."""
+    remains = await written(tmp_path / "bobbin.db")
+    cuts = random.Random(0).sample(range(0, len(remains.log), 512), CUTS)
+    for number, cut in enumerate(cuts):
+        missing = len(remains.log) - cut
+        rest = (b"", bytes(missing), random.Random(number).randbytes(missing))[number % 3]
+        kept = await found(tmp_path / f"{number}.db", remains.before, remains.log[:cut] + rest)
+        assert kept == sum(end <= cut for end in remains.committed), cut
+
+
+async def test_a_checkpoint_torn_anywhere_loses_nothing(tmp_path: Path) -> None:
+    """Any of its pages may have reached the file, and any of them in halves: the log still has them all."""
+    remains = await written(tmp_path / "bobbin.db")
+    for number in range(20):
+        chance = random.Random(number)
+        torn = bytearray(remains.before.ljust(len(remains.after), b"\0"))
+        for start in range(0, len(torn), PAGE):
+            end = start + chance.choice((0, PAGE // 2, PAGE))
+            torn[start:end] = remains.after[start:end]
+        assert await found(tmp_path / f"{number}.db", bytes(torn), remains.log) == COMMITS

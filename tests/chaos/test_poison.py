@@ -1,0 +1,181 @@
+"""A message that kills the process each time it is worked on: its turn ends, and nobody else's suffers."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.errors import TurnGaveUp
+from bot.sandbox.bedrock import Bedrock
+from bot.sandbox.slack import Slack
+from bot.slack.blocks import TRY_AGAIN
+from bot.turns import DEATHS_AT_MOST
+from tests.e2e.conftest import Bobbin
+from tests.e2e.scene import Scene, words
+from tests.e2e.test_crashes import at_rest, nothing_is_left
+from tests.e2e.test_errors import buttons, failed, visible
+from tests.e2e.test_process import begun
+
+START = """
+import os, signal, sys
+from contextlib import aclosing
+import bot.bedrock
+from bot.__main__ import main
+
+stream = bot.bedrock.BedrockModel.stream
+
+async def kills(self, request):
+    newest = request.messages[-1].content[-1].text
+    if "poison" in newest:
+        os.kill(os.getpid(), signal.SIGKILL)
+    async with aclosing(stream(self, request)) as events:
+        left = 8 if "venom" in newest else 10**6
+        async for event in events:
+            yield event
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+bot.bedrock.BedrockModel.stream = kills
+sys.exit(main())
+"""
+"""A newest message with `poison` kills before the model is asked, one with `venom` in mid-answer."""
+
+LONG = "Four score and seven years ago. " * 12
+
+
+@asynccontextmanager
+async def deadly(folder: Path, **settings: str) -> AsyncIterator[Bobbin]:
+    """A Bobbin, not started, that such messages kill; at the end nothing may be left."""
+    slack = Slack(redelivery=(0, 0.3, 0.6))
+    await slack.start()
+    async with Bedrock() as bedrock:
+        bobbin = Bobbin(slack, bedrock, folder, SLACK_PACING="off", RECOVERY_SETTLE_SECONDS="0.2", **settings)
+        bobbin.command = [sys.executable, "-c", START]
+        try:
+            yield bobbin
+            await nothing_is_left(bobbin, slack)
+        finally:
+            await bobbin.close()
+            await slack.close()
+
+
+@asynccontextmanager
+async def supervised(folder: Path) -> AsyncIterator[tuple[Bobbin, list[int]]]:
+    """A Bobbin that is started again whenever it is killed; the process ids of its dead."""
+    deaths: list[int] = []
+
+    async def supervise(bobbin: Bobbin) -> None:
+        while len(deaths) < 3 * DEATHS_AT_MOST:
+            await begun(bobbin)
+            assert bobbin.process is not None
+            if await bobbin.process.wait() != -signal.SIGKILL:
+                return
+            deaths.append(bobbin.process.pid)
+
+    async with deadly(folder) as bobbin:
+        supervisor = asyncio.create_task(supervise(bobbin))
+        try:
+            await bobbin.slack.wait_for(lambda: bobbin.slack.connected)
+            yield bobbin, deaths
+        except BaseException:
+            supervisor.cancel()
+            raise
+    await supervisor
+
+
+async def asked_until_told(scene: Scene, *told: asyncio.Task[object]) -> list[str]:
+    """Ask one question after another, each in a thread of its own, until these are done."""
+    threads: list[str] = []
+    while not all(task.done() for task in told):
+        threads.append(await scene.mention("say exactly: all is well"))
+        await asyncio.wait(told, timeout=0.5)
+    return threads
+
+
+async def gave_up(scene: Scene, thread: str) -> None:
+    """Wait for the one message that says that Bobbin gave up; it takes the place of half an answer."""
+    message = await failed(scene.bobbin, scene.channel, thread, 60)
+    assert TurnGaveUp.said.replace("*", "_") in visible(message)
+    assert buttons(message) == [TRY_AGAIN]
+    assert scene.answers(thread) == [message]
+
+
+@pytest.mark.parametrize("kind", ["poison", "venom"])
+async def test_a_message_that_kills_the_process_is_given_up_and_nobody_else_waits_for_ever(
+    tmp_path: Path, kind: str
+) -> None:
+    async with supervised(tmp_path) as (bobbin, deaths):
+        bedrock, scene, others = bobbin.bedrock, Scene(bobbin), Scene(bobbin)
+        bedrock.pace = 0.03
+        thread = await scene.mention(f"say exactly: {kind} {LONG}")
+        threads = await asked_until_told(others, asyncio.create_task(gave_up(scene, thread)))
+        await gave_up(scene, thread)
+        for other in threads:
+            await others.shows(other, ["all is well"])
+        await at_rest(bobbin)
+        assert len(deaths) == DEATHS_AT_MOST
+        assert len(asked_of(bedrock, kind)) == (0 if kind == "poison" else DEATHS_AT_MOST)
+        assert await ends(bobbin, scene) == [("failed", DEATHS_AT_MOST)]
+        assert {state for state, _ in await ends(bobbin, others)} == {"answered"}
+        assert max(died for _, died in await ends(bobbin, others)) <= 2
+
+        await scene.say("say exactly: and on", thread=thread)
+        assert (await scene.answered(thread, 2))[1] == "and on"
+        assert kind in words(asked_of(bedrock, "and on")[0])[0]
+        assert len(deaths) == DEATHS_AT_MOST
+
+
+async def test_of_two_that_kill_the_process_each_is_given_up_for_its_own_deaths(
+    tmp_path: Path,
+) -> None:
+    async with supervised(tmp_path) as (bobbin, deaths):
+        one, two, others = Scene(bobbin), Scene(bobbin), Scene(bobbin)
+        told = [
+            asyncio.create_task(gave_up(scene, await scene.mention("poison, please"))) for scene in (one, two)
+        ]
+        for other in await asked_until_told(others, *told):
+            await others.shows(other, ["all is well"])
+        await asyncio.gather(*told)
+        await at_rest(bobbin)
+        # Twice at most they die together: from then on each dies alone.
+        assert 2 * DEATHS_AT_MOST - 2 <= len(deaths) <= 2 * DEATHS_AT_MOST
+        assert await ends(bobbin, one) == await ends(bobbin, two) == [("failed", DEATHS_AT_MOST)]
+        assert {state for state, _ in await ends(bobbin, others)} == {"answered"}
+        assert max(died for _, died in await ends(bobbin, others)) <= 2
+        assert not asked_of(bobbin.bedrock, "poison")
+
+
+async def test_a_process_that_is_told_to_stop_again_and_again_gives_nothing_up(tmp_path: Path) -> None:
+    async with deadly(tmp_path, DRAIN_SECONDS="0.2") as bobbin:
+        scene = Scene(await bobbin.start())
+        scene.bedrock.hold()
+        thread = await scene.mention("say exactly: at last")
+        for number in (1, 2, 3):
+            await scene.bedrock.wait_for(lambda it: len(it.requests) == number, 20)  # noqa: B023
+            assert await bobbin.stop() == 0
+            await bobbin.start()
+        scene.bedrock.release()
+        assert await scene.answered(thread) == ["at last"]
+        await at_rest(bobbin)
+        assert await ends(bobbin, scene) == [("answered", 0)]
+
+
+def asked_of(bedrock: Bedrock, word: str) -> list[Any]:
+    """The requests whose newest message has this word."""
+    return [asked for asked in bedrock.requests if word in words(asked)[-1]]
+
+
+async def ends(bobbin: Bobbin, scene: Scene) -> list[tuple[str, int]]:
+    """How the turns of a scene ended, and how often the process died in each."""
+    return [
+        (state, deaths)
+        for state, deaths in await bobbin.rows(f"""SELECT state, deaths FROM turn
+            WHERE seq > 0 AND conversation_id IN
+                (SELECT id FROM conversation WHERE channel_id = '{scene.channel}') ORDER BY seq""")
+    ]

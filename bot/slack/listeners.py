@@ -22,6 +22,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import StoreError
 from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped
 from bot.policy import Rules, decide
 from bot.ports import Ingested, Store
@@ -123,7 +124,11 @@ class Listeners:
         if isinstance(event, Ignored):
             _log.debug("event ignored", id=_id(body), reason=event.reason)
             return
-        ingested = await self._ingest(event)
+        try:
+            ingested = await self._ingest(event)
+        except StoreError as error:
+            _log.error("an event was not kept: it is not acked, and comes again", id=_id(body), error=str(error))
+            raise
         _log.info(
             "event",
             id=event.event_id if not isinstance(event, Edited) else event.message.event_id,

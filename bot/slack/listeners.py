@@ -127,7 +127,7 @@ class Listeners:
         try:
             ingested = await self._ingest(event)
         except StoreError as error:
-            _log.error("an event was not kept: it is not acked, and comes again", id=_id(body), error=str(error))
+            _log.error("an event was not kept, and not acked: it comes again", id=_id(body), error=str(error))
             raise
         _log.info(
             "event",

@@ -16,7 +16,7 @@ run: .venv/.installed
 test: .venv/.installed-dev
 	@.venv/bin/python -m pytest -n 4 --dist loadscope $(ARGS)
 
-# Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs or soak (ROUNDS turns); SEED plays it again.
+# Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs, soak (ROUNDS turns) or ledger (ROUNDS kills); SEED plays it again.
 chaos: .venv/.installed-dev
 	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 

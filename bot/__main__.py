@@ -1,4 +1,4 @@
-"""python -m bot [serve | sandbox | manifest]."""
+"""python -m bot [serve | sandbox | doctor | manifest | usage]."""
 
 import argparse
 import asyncio
@@ -23,9 +23,20 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="answer in Slack (the default)")
     commands.add_parser("sandbox", help="try Bobbin without Slack and AWS, on a page of this machine")
+    doctor = commands.add_parser("doctor", help="check the settings, Slack, AWS and the database")
+    doctor.add_argument("--json", action="store_true", help="for a machine")
     commands.add_parser("manifest", help="print the manifest of the Slack app")
-    command = parser.parse_args().command or "serve"
+    usage = commands.add_parser("usage", help="tell what was spent on the model")
+    usage.add_argument("--by", choices=("user", "channel", "model", "day"), default="day")
+    usage.add_argument("--since", default="month", metavar="YYYY-MM-DD|7d|month", help="in UTC")
+    usage.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    arguments = parser.parse_args()
+    command = arguments.command or "serve"
     try:
+        if command == "usage":
+            return _usage(usage, arguments)
+        if command == "doctor":
+            return _doctor(arguments)
         if command == "manifest":
             return _manifest()
         return _serve() if command == "serve" else _sandbox()
@@ -56,6 +67,25 @@ def _sandbox() -> int:
     settings = Settings.load(need_slack=False)
     configure_logging(settings.log_level, settings.log_format)
     asyncio.run(run(port=settings.sandbox_port, model=settings.sandbox_model))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from bot.doctor import doctor  # noqa: PLC0415
+
+    configure_logging("ERROR", "console")
+    return asyncio.run(doctor(as_json=arguments.json))
+
+
+def _usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from bot.usage import moment, usage  # noqa: PLC0415
+
+    try:
+        since = moment(arguments.since)
+    except ValueError:
+        parser.error("--since takes a day (2026-11-01), a number of days (7d) or: month")
+    url = Settings.load(need_slack=False).database_url
+    print(asyncio.run(usage(url, by=arguments.by, since=since, as_csv=arguments.csv)))  # noqa: T201  the command's result
     return 0
 
 

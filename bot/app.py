@@ -5,24 +5,33 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
 
-from bot.bedrock import open_model
+from bot import __version__
+from bot.bedrock import BedrockModel, Guardrail, open_model
+from bot.channels import Channels
 from bot.dispatch import Background, Dispatcher, every
 from bot.errors import BadConfiguration, StoreUnavailable
+from bot.ledger import Ledger
+from bot.models import known
 from bot.policy import Rules
-from bot.ports import Model, Store
+from bot.ports import Caps, Store
 from bot.prompt import WHO
 from bot.recovery import HEARD_SECONDS, SCRUB_SECONDS, SWEEP_SECONDS, Gaps, Recovery
 from bot.settings import Settings
+from bot.slack.about import About
 from bot.slack.connection import Slack, connect
+from bot.slack.desk import Desk
+from bot.slack.inquiries import Inquiries
 from bot.slack.listeners import Listeners, Outlets
 from bot.slack.workspace import SlackWorkspace
 from bot.turns import Limits, Turns
 from bot.web import health_server
+from bot.window import tokens
 from storage import open_store
 
 _log = structlog.get_logger(__name__)
@@ -62,7 +71,9 @@ async def aws_problems() -> list[str]:
     except BadConfiguration:
         return []  # named already
     try:
-        async with open_model(settings.bedrock_model_id, region=settings.region):
+        async with open_model(
+            settings.bedrock_model_id, region=settings.region, family=settings.model_family
+        ):
             return []
     except BadConfiguration as error:
         return error.problems
@@ -87,36 +98,65 @@ class Process:
         slack = self._socket_mode.connected and await self._slack.reachable()
         return {"database": await self._store.writable(), "slack": slack}
 
-    async def start(self, model: Model, slack: Slack, store: Store) -> None:
+    async def start(self, model: BedrockModel, slack: Slack, store: Store) -> None:
         """Take up what an earlier process left, then let events in."""
         settings = self._settings
         settle = settings.recovery_settle_seconds
-        workspace = SlackWorkspace(
-            slack.api, store, slack.me, settle=settle, link_domains=settings.link_domains
-        )
         rules = _rules(settings)
-        turns = Turns(
+        caps = Caps(_micro(settings.budget_user_daily_usd), _micro(settings.budget_team_monthly_usd))
+        facts = About(__version__, model.model_id, settings.region or "", rules, caps)
+        inquiries = Inquiries(store, slack.me.team, facts)
+        workspace = SlackWorkspace(
+            slack.api,
+            store,
+            slack.me,
+            downloads=slack.downloads,
+            uploads=slack.uploads,
+            inquiries=inquiries,
+            settle=settle,
+            link_domains=settings.link_domains,
+            admins=settings.admin_users,
+        )
+        ledger = Ledger(
             store,
             model,
             workspace,
+            model_id=model.model_id,
+            price=lambda model_id, usage: known(model_id, settings.model_family).cost(usage),
+            size=tokens,
+            caps=caps,
+            later=self._background.later,
+        )
+        channels = Channels(store, workspace, known=lambda model_id: known(model_id).is_known)
+        turns = Turns(
+            store,
+            ledger,
+            workspace,
+            channels,
+            claude=lambda name: known(name or model.model_id, settings.model_family),
             rules=rules,
             who=settings.system_prompt or WHO,
-            limits=Limits(settings.lease_seconds, settle, settings.max_output_tokens),
+            limits=Limits(
+                settings.lease_seconds, settle, settings.max_output_tokens, settings.context_window_tokens
+            ),
         )
         owner = f"{os.uname().nodename}:{os.getpid()}"
         self._dispatcher = Dispatcher(store, turns, owner=owner, slots=settings.max_concurrent_answers)
+        wake, later = self._dispatcher.wake, self._background.later
+        desk = Desk(slack, store, workspace, channels, rules, facts, inquiries, wake=wake, later=later)
         outlets = Outlets(
-            wake=self._dispatcher.wake,
+            wake=wake,
             stop=self._dispatcher.stop,
             tell=lambda message, reason: workspace.tell(message.thread, message.ts, message.author, reason),
+            offer=desk.offer,
             welcome=slack.welcome,
-            later=self._background.later,
+            later=later,
         )
         recovery = Recovery(store, workspace, settle=settle)
         while not await _did(recovery.start):  # noqa: ASYNC110  no event tells when a database is back
             await asyncio.sleep(_STORE_AGAIN_SECONDS)
         self._store, self._slack = store, slack
-        self._socket_mode = slack.socket_mode(Listeners(store, slack.me, rules, outlets))
+        self._socket_mode = slack.socket_mode(Listeners(store, slack.me, rules, outlets, desk.handlers))
         rereading = slack.rereading(self._socket_mode)
         gaps = Gaps(store, slack.me.team, listening=self._socket_mode.opened, read=rereading.read)
         self._loops = [
@@ -142,8 +182,10 @@ class Process:
 
     async def stop(self) -> None:
         """Let no event in, finish what runs within the time, give the rest back."""
+        began = monotonic()
         await self._socket_mode.close()
-        await self._dispatcher.drain(self._settings.drain_seconds)
+        left = self._settings.drain_seconds - (monotonic() - began)
+        await self._dispatcher.drain(max(left, self._settings.drain_seconds / 4))
         await self._background.close(_BACKGROUND_SECONDS)
         for loop in self._loops:
             loop.cancel()
@@ -164,7 +206,12 @@ async def _did(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     return True
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Model, Slack, Store]:
+def _guardrail(settings: Settings) -> Guardrail | None:
+    name = settings.bedrock_guardrail_id
+    return Guardrail(name, settings.bedrock_guardrail_version) if name else None
+
+
+async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[BedrockModel, Slack, Store]:
     """Open AWS, Slack, the database, in this order: where a setting is refused, nothing was started."""
     problems: list[str] = []
     try:
@@ -174,6 +221,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Model, Slack
                 region=settings.region,
                 concurrency=settings.max_concurrent_answers,
                 idle_seconds=settings.bedrock_idle_seconds,
+                family=settings.model_family,
+                effort=settings.thinking_effort,
+                guardrail=_guardrail(settings),
             )
         )
     except BadConfiguration as error:
@@ -212,6 +262,10 @@ async def _patient_store(settings: Settings) -> AsyncIterator[Store]:
                 _log.warning("the database is out of reach: trying again", error=str(error))
                 await asyncio.sleep(_STORE_AGAIN_SECONDS)
         yield store
+
+
+def _micro(usd: Decimal | None) -> int | None:
+    return None if usd is None else int(usd * 1_000_000)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -5,14 +5,17 @@ Everything foreign that can go wrong is renamed here, in one table.
 
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import aioboto3
 import aiohttp
 import structlog
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 from botocore import eventstream, exceptions, parsers
 
 from bot.conversation import ContentBlock, Document, Image, Text
@@ -20,6 +23,7 @@ from bot.errors import (
     BadConfiguration,
     BadCredentials,
     BadRequest,
+    Blocked,
     BrokenStream,
     EmptyAnswer,
     ModelBusy,
@@ -31,14 +35,17 @@ from bot.errors import (
     TooLong,
     UnknownModel,
 )
-from bot.models import default_model, known
-from bot.ports import Answer, Request, Stop, StopReason, StreamEvent, TextDelta, Usage
+from bot.models import Claude, Effort, default_model, known
+from bot.ports import Answer, CachePoints, Request, Stop, StopReason, StreamEvent, TextDelta, Usage
 
 log = structlog.get_logger()
 
 CONNECT_SECONDS = 5
 # A pooled connection that Bedrock has meanwhile closed fails at once; what fails later may have been at work.
 STALE_SECONDS = 1.0
+CACHE_POINTS = 4  # Bedrock takes no more in one request
+# What this version of botocore does not know of Bedrock yet, added by botocore's own extension file.
+_EXTRAS = Path(__file__).with_name("aws")
 
 STOP_REASONS: dict[str, StopReason | type[ModelError]] = {
     "end_turn": "end_turn",
@@ -47,7 +54,7 @@ STOP_REASONS: dict[str, StopReason | type[ModelError]] = {
     "tool_use": "tool_use",
     "model_context_window_exceeded": "window",
     "content_filtered": Refused,
-    "guardrail_intervened": Refused,
+    "guardrail_intervened": Blocked,  # unless it only masked something
     "malformed_model_output": BrokenStream,
     "malformed_tool_use": BrokenStream,
 }
@@ -140,13 +147,30 @@ _EVERY_FOREIGN = (exceptions.ClientError, *(kind for kind, _ in FOREIGN))
 _QUOTED = re.compile(r"Value '.*?' at ", re.DOTALL)  # Bedrock quotes the value it does not like
 
 
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A guardrail of Bedrock. `sync` shows only what it has judged; `async` is faster and cannot mask."""
+
+    id: str
+    version: str = "DRAFT"
+    mode: Literal["sync", "async"] = "sync"
+
+
 @asynccontextmanager
 async def open_model(
-    model_id: str | None, *, region: str | None, concurrency: int = 256, idle_seconds: float = 120
+    model_id: str | None,
+    *,
+    region: str | None,
+    concurrency: int = 256,
+    idle_seconds: float = 120,
+    family: str = "",
+    effort: Effort = "low",
+    guardrail: Guardrail | None = None,
 ) -> AsyncIterator["BedrockModel"]:
     """Open the client and yield the model; AWS's own variables and files say the rest.
 
-    Without a `model_id` it is the current Claude Sonnet of the region's geography.
+    Without a `model_id` it is the current Claude Sonnet of the region's geography. `family` says which model
+    stands behind an id that does not tell.
 
     `concurrency` is the number of answers at once: an answer holds a connection while it streams, and one
     more would wait for it without any timeout. Raises `BadConfiguration`.
@@ -158,7 +182,10 @@ async def open_model(
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
     try:
-        opening = aioboto3.Session(region_name=region or None).client("bedrock-runtime", config=config)
+        core = AioSession()
+        core.get_component("data_loader").search_paths.insert(0, str(_EXTRAS))
+        session = aioboto3.Session(botocore_session=core, region_name=region or None)
+        opening = session.client("bedrock-runtime", config=config)
         client = await opening.__aenter__()
     except exceptions.NoRegionError as error:
         missing = "AWS_REGION: it is missing (where Bedrock is asked); for example AWS_REGION=eu-central-1"
@@ -166,17 +193,25 @@ async def open_model(
     except (exceptions.BotoCoreError, ValueError) as error:
         raise BadConfiguration([f"AWS: {error}"]) from error
     try:
-        yield BedrockModel(client, model_id or default_model(client.meta.region_name))
+        model_id = model_id or default_model(client.meta.region_name)
+        if not known(model_id, family).is_known:
+            log.warning("model_not_known", model=model_id, hint="careful limits; MODEL_FAMILY can name it")
+        yield BedrockModel(client, model_id, family, effort, guardrail)
     finally:
         await opening.__aexit__(None, None, None)
 
 
 class BedrockModel:
-    """A model on Bedrock, as `bot.ports.Model` has it."""
+    """A model on Bedrock, as `bot.ports.Model` has it. `model_id` answers requests that name no model."""
 
-    def __init__(self, client: Any, model_id: str) -> None:
+    def __init__(
+        self, client: Any, model_id: str, family: str, effort: Effort, guardrail: Guardrail | None
+    ) -> None:
+        self.model_id = model_id
         self._client = client
-        self._model_id = model_id
+        self._family = family
+        self._effort: Effort = effort
+        self._guardrail = guardrail
 
     async def chat(self, request: Request) -> Answer:
         """Ask and wait for the whole answer."""
@@ -196,7 +231,8 @@ class BedrockModel:
             response = await self._open(self._body(request))
             request_id = response["ResponseMetadata"].get("RequestId", "")
             stream, blank, reason = response["stream"], True, ""
-            usage: dict[str, int] = {}
+            usage: dict[str, Any] = {}
+            trace: dict[str, Any] = {}
             try:
                 async for event in stream:
                     # Reasoning is not shown; like every other event it is a sign of life.
@@ -207,24 +243,46 @@ class BedrockModel:
                         reason = event["messageStop"]["stopReason"]
                     elif "metadata" in event:
                         usage |= event["metadata"].get("usage", {})
+                        trace |= event["metadata"].get("trace", {})
             finally:
                 stream.close()
         except _EVERY_FOREIGN as error:
             raise renamed(error) from error
-        yield Stop(_ended(reason, request_id, blank=blank), _usage(usage), request_id)
+        if reason == "guardrail_intervened" and _only_masked(trace):
+            reason = "end_turn"
+        try:
+            ended = _ended(reason, request_id, blank=blank)
+        except ModelError as error:
+            error.usage = _usage(usage) if usage else None
+            raise
+        yield Stop(ended, _usage(usage), request_id)
 
     def _body(self, request: Request) -> dict[str, Any]:
+        model_id = request.model or self.model_id
+        claude = known(model_id, self._family)
+        max_tokens = min(request.max_tokens, claude.max_output)
         body: dict[str, Any] = {
-            "modelId": self._model_id,
+            "modelId": model_id,
             "messages": [
                 {"role": message.role, "content": [_block(block) for block in message.content]}
                 for message in request.messages
             ],
             # Left out, Bedrock would reserve the model's whole output from the account's quota.
-            "inferenceConfig": {"maxTokens": min(request.max_tokens, known(self._model_id).max_output)},
+            "inferenceConfig": {"maxTokens": max_tokens},
         }
         if request.system.strip():
             body["system"] = [{"text": request.system}]
+        if fields := claude.fields(self._effort, max_tokens):
+            body["additionalModelRequestFields"] = fields
+        if rail := self._guardrail:
+            body["guardrailConfig"] = {
+                "guardrailIdentifier": rail.id,
+                "guardrailVersion": rail.version,
+                "streamProcessingMode": rail.mode,
+                "trace": "enabled",  # nothing else tells what was masked from what was blocked
+            }
+        if request.cache and claude.ttls:
+            _place(body, request.cache, claude)
         return body
 
     async def _open(self, body: dict[str, Any]) -> Any:
@@ -282,12 +340,46 @@ def _ended(reason: str, request_id: str, *, blank: bool) -> StopReason:
     return meaning
 
 
-def _usage(usage: Mapping[str, int]) -> Usage:
+def _place(body: dict[str, Any], points: CachePoints, claude: Claude) -> None:
+    """Put the cache points in, where Bedrock takes them: the system's, and the last of the others."""
+    ttl = {"ttl": "1h"} if points.ttl == "1h" and "1h" in claude.ttls else {}
+    point = {"cachePoint": {"type": "default", **ttl}}
+    if points.system and "system" in body:
+        body["system"].append(point)
+    room = CACHE_POINTS - (points.system and "system" in body)
+    for index in sorted(set(points.after))[-room:]:
+        content = body["messages"][index]["content"]
+        end = len(content)
+        # Straight after a document that is no PDF, a point is refused.
+        while end and content[end - 1].get("document", {"format": "pdf"})["format"] != "pdf":
+            end -= 1
+        if end:
+            content.insert(end, point)
+
+
+def _only_masked(trace: Mapping[str, Any]) -> bool:
+    """Whether the guardrail hid some words and let the rest pass: only its trace tells."""
+    actions = set(_actions(trace.get("guardrail", {})))
+    return "ANONYMIZED" in actions and "BLOCKED" not in actions
+
+
+def _actions(trace: Any) -> Iterator[str]:
+    if isinstance(trace, dict):
+        if isinstance(action := trace.get("action"), str):
+            yield action
+        trace = list(trace.values())
+    for each in trace if isinstance(trace, list) else ():
+        yield from _actions(each)
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    details = usage.get("cacheDetails", ())
     return Usage(
         input=usage.get("inputTokens", 0),
         output=usage.get("outputTokens", 0),
         cache_read=usage.get("cacheReadInputTokens", 0),
         cache_write=usage.get("cacheWriteInputTokens", 0),
+        cache_write_1h=sum(detail.get("inputTokens", 0) for detail in details if detail.get("ttl") == "1h"),
     )
 
 

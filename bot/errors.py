@@ -14,11 +14,13 @@
     │   ├── BrokenStream        the answer broke off before its end
     │   ├── EmptyAnswer         the answer ended without a word
     │   ├── TooLong             more than the model can read at once
-    │   ├── Refused             content filtered, or stopped by a guardrail
+    │   ├── Refused             content filtered
+    │   │   └── Blocked         stopped by the guardrail
     │   ├── NoAccess            this account may not use the model
     │   ├── UnknownModel        there is no such model here
     │   ├── BadCredentials      AWS credentials missing, wrong or expired
     │   └── BadRequest          Bedrock refused the request: ours to mend
+    ├── OverBudget              a budget is spent: the model is not asked
     ├── TurnGaveUp              the process died again and again while answering
     └── SlackError
         ├── SlackLimited        slow down: `retry_after` seconds
@@ -35,13 +37,17 @@ never leaves it. Foreign errors are renamed in one table at their border: `bot/b
 `bot/slack/api.py` (Slack), `storage/sqlite.py` (SQLite).
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
 
 
 class BobbinError(Exception):
     """The root: everything that Bobbin itself raises on purpose."""
 
     said: ClassVar[str] = "Something went wrong on my side. The details are in my log."
+    withdraws: ClassVar[bool] = False
+    """Whether what was shown of the answer must not be seen any more."""
 
 
 class BadConfiguration(BobbinError):
@@ -76,6 +82,8 @@ class ModelError(BobbinError):
     """The model did not answer. `retry` says whether asking again soon can help."""
 
     retry: ClassVar[bool] = False
+    usage: Any = None
+    """The `Usage` of the call, where it was told all the same."""
 
 
 class ModelBusy(ModelError):
@@ -114,15 +122,23 @@ class EmptyAnswer(ModelError):
 
 
 class TooLong(ModelError):
-    """The conversation is longer than the model can read at once."""
+    """More than the model can read at once; of a thread that can be condensed, nobody hears of it."""
 
-    said = "This thread has grown longer than the model can read. Start a new thread to go on."
+    said = "That is more than I can read at once. Send less of it, or attach less, and ask again."
 
 
 class Refused(ModelError):
-    """The answer was filtered, or a guardrail stopped it."""
+    """The answer was filtered."""
 
     said = "The model's content filter stopped this answer. Put the question in other words."
+
+
+class Blocked(Refused):
+    """The guardrail stopped the question or the answer."""
+
+    withdraws = True
+    # It judges the whole thread each time, so that words it blocks stay in the way until they are gone.
+    said = "A guardrail blocked this: edit or delete what it is about, or ask in a new thread."
 
 
 class NoAccess(ModelError):
@@ -147,6 +163,15 @@ class BadRequest(ModelError):
     """Bedrock refused the request for a reason that is ours to mend."""
 
     said = "The model refused my request. The reason is in my log."
+
+
+class OverBudget(BobbinError):
+    """A budget is spent. `reason` is the key of `policy.NOTES` that says so, `words` what fills it in."""
+
+    def __init__(self, reason: str, words: Mapping[str, str | datetime]) -> None:
+        super().__init__("the budget is spent")
+        self.reason = reason
+        self.words = words
 
 
 class TurnGaveUp(BobbinError):

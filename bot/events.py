@@ -11,7 +11,11 @@ from typing import Literal
 
 from bot.conversation import ThreadKey
 
-Command = Literal["mute", "wake", "stop"]
+Inquiry = Literal["help", "usage", "status", "forget"]
+"""A word to Bobbin that is answered privately, without the model."""
+Command = Literal["mute", "wake", "stop"] | Inquiry
+FileState = Literal["", "gone", "elsewhere", "withheld"]
+"""Of a file that cannot be fetched: deleted, kept outside Slack, not given to this app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,13 @@ class File:
 
     id: str
     name: str
+    type: str = ""
+    """Its media type, as Slack believes it to be."""
+    size: int = 0
+    """In bytes, likewise."""
+    url: str = ""
+    """Where it is fetched from; empty where Slack must be asked for that."""
+    state: FileState = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,8 @@ class Person:
     name: str
     guest: bool = False
     external: bool = False
+    admin: bool = False
+    """An admin or owner of the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,8 @@ class Posted:
     pleasantry: bool = False
     """Nothing but thanks, ok, an emoji."""
     command: Command | None = None
+    about: ThreadKey | None = None
+    """Another thread that must be read first: this one is about it."""
     late: bool = False
     """Not the first delivery, or newer replies were seen before it: more may have been said than was kept."""
 
@@ -120,6 +135,14 @@ class Ignored:
 
 
 Event = Posted | Edited | Deleted | Stopped | Muted | Invited
+
+
+_NAME_REFUSED = {ord(c): " " for c in '<>"\n\r\t\v\f\x00\x85\u2028\u2029'}
+
+
+def one_line(name: str, longest: int = 80) -> str:
+    """Make a name safe to stand in a tag or a sentence: one line, no angle brackets or quotes."""
+    return " ".join(name.translate(_NAME_REFUSED).split())[:longest]
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

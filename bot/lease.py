@@ -18,6 +18,9 @@ from bot.ports import Store, Turn
 
 _log = structlog.get_logger(__name__)
 
+EDITED = "edited"
+"""The question was changed."""
+
 _BEAT = 1 / 4
 _TRUST = 0.6
 """Parts of the lease: how often it is renewed, and how long after the last renewal it is still trusted."""
@@ -34,7 +37,7 @@ class Lease:
         self._holder: asyncio.Task[object] | None = None
         self._heart: asyncio.Task[None] | None = None
         self.ended: str | None = None
-        """Why the turn must end: stopped, deleted, lost, drained."""
+        """Why the turn must end: stopped, deleted, lost, drained; or `EDITED`: it must begin anew."""
 
     async def __aenter__(self) -> Self:
         self._holder = asyncio.current_task()
@@ -57,11 +60,16 @@ class Lease:
             raise LeaseLost(f"turn {self._turn.id}: no good heartbeat for too long")
 
     def end(self, why: str) -> None:
-        """End the work on the turn; the first reason counts."""
-        if self.ended is None:
+        """End the work on the turn; the first reason counts, but any is stronger than to begin anew."""
+        if self.ended is None or (self.ended == EDITED != why):
             self.ended = why
             if self._holder is not None:
                 self._holder.cancel()
+
+    def again(self) -> None:
+        """The turn begins anew: the next edit will end that."""
+        if self.ended == EDITED:
+            self.ended = None
 
     def close(self) -> None:
         """The work is done: nothing ends it any more."""

@@ -4,6 +4,7 @@ The reasons to be silent are sentences, so that the log explains itself. Where a
 person who wrote, they are told privately, at most once a day (`NOTES`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,20 @@ NOTES: Mapping[str, str] = {
     "guest": "I only answer full members of this workspace, not guests.",
     "muted": "Muted: in this thread I answer only when I am mentioned. Write `wake` to undo it.",
     "woken": "I am listening again in this thread.",
+    "budget_user": "Your budget for today, {cap}, is spent: I have not read this. Ask again from {until} on.",
+    "budget_user_warning": "You have used {percent} of your budget for today, {cap}. It is renewed {until}.",
+    "budget_team": "This workspace's budget for this month, {cap}, is spent: I have not read this. "
+    "Ask again from {until} on, or ask whoever runs me to raise it.",
+    "budget_team_warning": "This workspace has used {percent} of its budget for this month, {cap}. Once it is"
+    " spent I answer nobody until {until}, unless whoever runs me raises BUDGET_TEAM_MONTHLY_USD.",
+    "again_not_yours": "Only whoever asked can have it answered again. You are welcome to ask me yourself.",
+    "again_older": "I can only answer the newest question of a thread again. Ask it below and I answer.",
+    "again_busy": "I am still at it: the answer is being written.",
+    "again_unknown": "There is no answer of mine that I could write again.",
+    "feedback_thanks": "Thank you for telling: it is kept for those who run me.",
+    "feedback_unknown": "I have no such answer any more.",
+    "not_admin": "Only admins may set a channel's instructions and model. "
+    "If this was a question, please put it in other words.",
 }
 
 
@@ -82,6 +97,37 @@ class Obey:
 Decision = Answer | Keep | Ignore | Obey
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`instructions …` or `model …`, said to Bobbin: what holds for the channel. Without a value: show it.
+
+    An empty value takes away what was set.
+    """
+
+    name: Literal["instructions", "model"]
+    value: str | None = None
+
+
+_ORDER = re.compile(r"(instructions|model)(?:\s*:\s*|\s+|[.?!]*\Z)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def order_of(words: str) -> Order | None:
+    """Return what a message that mentions Bobbin orders for its channel; None where it is none.
+
+    >>> order_of("instructions: Answer in Spanish."), order_of("model"), order_of("model my data, please")
+    (Order(name='instructions', value='Answer in Spanish.'), Order(name='model', value=None), None)
+    """
+    found = _ORDER.fullmatch(words.strip())
+    if found is None:
+        return None
+    name, value = found[1].lower(), found[2].strip()
+    if name == "instructions":
+        return Order("instructions", "" if value.lower() == "none" else value or None)
+    if len(value.split()) > 1:
+        return None
+    return Order("model", "" if value.lower() == "default" else value or None)
+
+
 def decide(message: Posted, thread: ThreadState | None, rules: Rules) -> Decision:
     """Decide about a message. `thread` is None where Bobbin has not joined it."""
     called = message.mentions_me or (message.direct and not (thread is not None and thread.muted))
@@ -91,11 +137,13 @@ def decide(message: Posted, thread: ThreadState | None, rules: Rules) -> Decisio
         return _unanswered(thread, "an allowed bot is answered only when it mentions me")
     if not called and thread is None:
         return Ignore("other talk: this thread did not call me")
-    if message.command is not None:  # anybody in the thread may stop, mute and wake
+    if message.command in ("mute", "wake", "stop"):  # anybody in the thread may
         return Obey(message.command)
     if refusal := _refusal(message, rules):
         note = refusal if called or _expects_answer(message, thread, rules) is None else None
         return _unanswered(thread, f"not allowed to ask: {refusal}", note)
+    if message.command is not None:
+        return Obey(message.command)
     if called:
         return Answer(summoned=True)
     if reason := _expects_answer(message, thread, rules):
@@ -145,6 +193,39 @@ def admission(person: Person | None, rules: Rules) -> str | None:
     if rules.guests == "refuse" and (person is None or person.guest):
         return "guest"
     return None
+
+
+_TYPING = re.compile(r"<@[^>]*>|[^\w\s<>@#'+*/=%$€£-]|_")
+_TYPO_LETTERS, _TYPO_WORD = 2, 4
+"""So many letters of words at least so long are a slip of the finger."""
+
+
+def same_words(before: str, after: str) -> bool:
+    """Whether an edit changed only typing: case, punctuation, spaces, a mention, a slip in a longer word.
+
+    >>> same_words("is it  recieved", "Is it received?"), same_words("1+1?", "1+2?")
+    (True, False)
+    """
+    old, new = (_TYPING.sub(" ", text.casefold()).split() for text in (before, after))
+    if "".join(old) == "".join(new):
+        return True
+    changed = [(one, other) for one, other in zip(old, new, strict=False) if one != other]
+    slips = all(len(word) >= _TYPO_WORD and word.isalpha() for pair in changed for word in pair)
+    if len(old) != len(new) or not slips:
+        return False
+    return sum(_letters_between(one, other) for one, other in changed) <= _TYPO_LETTERS
+
+
+def _letters_between(one: str, other: str) -> int:
+    """How many letters are changed, added or left out (Levenshtein); more than a slip is counted roughly."""
+    if abs(len(one) - len(other)) > _TYPO_LETTERS:
+        return _TYPO_LETTERS + 1
+    row = list(range(len(other) + 1))
+    for at, letter in enumerate(one, start=1):
+        diagonal, row[0] = row[0], at
+        for to, wanted in enumerate(other, start=1):
+            diagonal, row[to] = row[to], min(row[to] + 1, row[to - 1] + 1, diagonal + (letter != wanted))
+    return row[-1]
 
 
 def seconds_between(earlier_ts: str, later_ts: str) -> float:

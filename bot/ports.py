@@ -6,14 +6,28 @@ Every adapter keeps to these, and one suite of contract tests holds every adapte
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from bot.conversation import Messages, Role, ThreadKey
 from bot.errors import BobbinError
 from bot.events import Deleted, Edited, File, Muted, Person, Posted, Stopped
+from bot.insight import Kept, Receipt, Standing
 from bot.policy import Decision, ThreadState
 
 # ---------------------------------------------------------------- the model
+
+
+@dataclass(frozen=True, slots=True)
+class CachePoints:
+    """Up to where the model's cache keeps a request: all before each point, for `ttl` since its last use."""
+
+    system: bool = False
+    """After the system prompt."""
+    after: tuple[int, ...] = ()
+    """After the last block of these messages of the request, by index."""
+    ttl: Literal["5m", "1h"] = "5m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,9 @@ class Request:
     messages: Messages
     system: str = ""
     max_tokens: int = 8192
+    cache: CachePoints | None = None
+    model: str = ""
+    """Its id; empty: the process's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +50,14 @@ class Usage:
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    """All that was written."""
+    cache_write_1h: int = 0
+    """The part of it that is kept for an hour."""
+
+    @property
+    def total(self) -> int:
+        """All that was read and written."""
+        return self.input + self.cache_read + self.cache_write + self.output
 
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "window"]
@@ -83,6 +108,91 @@ class Model(Protocol):
         ...
 
 
+# ---------------------------------------------------------------- the ledger
+
+Purpose = Literal["answer", "summary"]
+CallState = Literal["running", "done", "failed", "stopped", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One model call as the ledger keeps it: begun as an estimate, settled as what it was."""
+
+    id: int
+    """Sorts by time."""
+    turn: int
+    team: str
+    channel: str
+    user: str
+    """Whose budget it counts against."""
+    model: str
+    purpose: Purpose
+    usage: Usage
+    micro_usd: int
+    state: CallState = "running"
+    estimated: bool = True
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What may be spent, in millionths of a US dollar: by one person in a day, by all in a month (UTC)."""
+
+    user: int | None = None
+    team: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """How a budget stands: `used` of `cap` in millionths of a US dollar, renewed `until` (Unix seconds)."""
+
+    budget: Literal["user", "team"]
+    used: int
+    cap: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """Whether a call may go out (`refused` is None), and of which budgets somebody is due a warning."""
+
+    refused: Spent | None = None
+    warn: tuple[Spent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What was spent on something: calls, tokens, millionths of a US dollar, what of that is estimated."""
+
+    what: str
+    """The user, channel, model, or day (UTC)."""
+    name: str
+    """The user's, where it is known."""
+    calls: int
+    estimated_calls: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    micro_usd: int
+    estimated_micro_usd: int
+
+
+SettingName = Literal["instructions", "model"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSetting:
+    """What was set for a channel; an empty value is as everywhere else."""
+
+    name: SettingName
+    value: str
+    by: str
+    """The admin's user id."""
+    ts: str
+    """The message that set it: of several the newest counts."""
+
+
 # ---------------------------------------------------------------- the store
 
 PartKind = Literal["answer", "error", "notice"]
@@ -126,12 +236,20 @@ class Turn:
     """How often a process died while it worked on this turn."""
     backfill: bool = False
     """The thread must be read from Slack before the model is asked."""
+    about: ThreadKey | None = None
+    """The thread that is read then, where this one is about another."""
     stopping: str | None = None
     """Why the turn must end without an answer: stopped, deleted."""
     answer: str | None = None
     """The whole answer, where it was stored already."""
+    earlier: str = ""
+    """What it was answered before, where it is answered again: that holds until there is a new answer."""
     stop_reason: str = ""
     parts: tuple[Part, ...] = ()
+    instructions: str = ""
+    """What admins want of Bobbin in this channel."""
+    model: str = ""
+    """The model they chose for it; empty: the process's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +262,59 @@ class Line:
     text: str
     files: tuple[File, ...] = ()
     turn: int = 0
-    """The id of its turn."""
+    """The id of its turn,"""
+    seq: int = 0
+    """and that turn's place in the thread; 0: before Bobbin came."""
     addressed: bool = True
     external: bool = False
     unsure: bool = False
     """Whether its author is of another organisation is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What became of a file: what the model reads of it, or why it does not. Kept with its message."""
+
+    format: str = ""
+    """Of `bot.files`; empty: it is not read,"""
+    reason: str = ""
+    """a key of `files.REASONS`."""
+    size: int = 0
+    """Of what the model reads, in bytes."""
+    sha256: str = ""
+    """Under it the bytes are kept, once."""
+    name: str = ""
+    """The file's, where its message did not tell."""
+
+
+Place = tuple[str, str]
+"""Where a file stands: its message's ts, and its id."""
+Reads = Mapping[Place, Read]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the oldest part of a conversation comes to, in the model's words. Its messages are kept."""
+
+    text: str
+    seq: int
+    """It stands for all that was said before this turn,"""
+    ts: str
+    """and in it up to this message."""
+    authors: tuple[str, ...] = ()
+    """Who spoke there, in the order of their first words."""
+    first_turn: int = 0
+    """The id of the turn in which this thread had to be condensed for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the model reads for a turn: a summary of the oldest part, where there is one, then the lines."""
+
+    lines: list[Line]
+    summary: Summary | None = None
+    measured: tuple[int, int] | None = None
+    """The newest turn (its `seq`) whose request Bedrock has counted, and the tokens of it and its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +329,9 @@ class Ingested:
     note: str | None = None
     """The reason to be told privately, at most once a day: a key of `policy.NOTES`."""
     stop: tuple[int, str] | None = None
-    """The id of an open turn that must end now, and why: stopped or deleted."""
+    """The id of an open turn that must end now, and why: stopped, deleted, or (to begin anew) edited."""
+    offer: int | None = None
+    """The id of a turn whose question was changed in words: to be answered again, if its author wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +345,16 @@ class Finish:
     error: str = ""
     surplus: tuple[str, ...] = field(default=())
     """ts of parts that show nothing of the answer any more: deleted once the turn is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which no event could come in."""
+
+    began: float
+    """Unix seconds."""
+    number: int
+    """How many there were so far."""
 
 
 Decide = Callable[[ThreadState | None], Decision]
@@ -219,11 +397,32 @@ class Store(Protocol):
         ...
 
     async def extend(self, turn: Turn) -> str | None:
-        """Heartbeat: keep the lease. Returns why the turn must end (stopped, deleted). Raises `LeaseLost`."""
+        """Heartbeat: keep the lease. Returns why the turn must end (stopped, deleted, edited).
+
+        Raises `LeaseLost`.
+        """
+        ...
+
+    async def restart(self, turn: Turn) -> Turn:
+        """Its question was changed: the turn as it is now, without an answer. Raises `LeaseLost`."""
         ...
 
     async def history(self, turn: Turn) -> list[Line]:
         """All that the model reads for this turn, in order: earlier turns, then this one's messages."""
+        ...
+
+    async def recall(self, turn: Turn) -> History:
+        """The same, where there is a summary with it in the place of what it stands for.
+
+        A summary is forgotten where a message that it was made of was edited or deleted.
+        """
+        ...
+
+    async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
+        """Put it in the place of the one it was made of, and of these lines. Raises `LeaseLost`.
+
+        False, and nothing was kept, where what it was made of has changed meanwhile.
+        """
         ...
 
     async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
@@ -243,6 +442,53 @@ class Store(Protocol):
 
         Returns who is due a note for `reason`.
         """
+        ...
+
+    async def reads(self, turn: Turn, places: Collection[Place]) -> dict[Place, Read]:
+        """What became of the files at these places, as far as it was tried."""
+        ...
+
+    async def keep_read(self, turn: Turn, place: Place, read: Read, data: bytes = b"") -> None:
+        """Keep it with its message, in the place of what was kept before. Raises `LeaseLost`.
+
+        Nothing is kept of a file whose message is gone.
+        """
+        ...
+
+    async def file_data(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """The bytes that are kept under these."""
+        ...
+
+    async def begin_call(self, call: Call, caps: Caps) -> Booked:
+        """Book a call before it goes out, unless a budget is spent. A turn that was admitted stays so."""
+        ...
+
+    async def settle_call(self, call: Call) -> None:
+        """Book what it came to."""
+        ...
+
+    async def admins(self, team: str) -> list[str]:
+        """The ids of those who were learned to be admins or owners of the workspace."""
+        ...
+
+    async def channel_settings(self, team: str, channel: str) -> dict[SettingName, ChannelSetting]:
+        """What was ever set for a channel."""
+        ...
+
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
+        """Set it, unless a newer message did."""
+        ...
+
+    async def standing(self, team: str, user: str) -> Standing:
+        """What somebody has spent, and how busy Bobbin is."""
+        ...
+
+    async def kept(self, team: str, user: str) -> Kept:
+        """What is kept of somebody's words."""
+        ...
+
+    async def receipt(self, team: str, channel: str, ts: str) -> Receipt | None:
+        """What the answer was made of that this message of Bobbin shows; None where it shows none."""
         ...
 
     async def record_part(self, turn: Turn, part: Part) -> None:
@@ -265,6 +511,28 @@ class Store(Protocol):
         """Queue a failed turn (*Try again*), before anything newer of its conversation."""
         ...
 
+    async def turn_shown(self, team: str, channel: str, ts: str) -> int | None:
+        """Whose turn's a message of Bobbin is: its id."""
+        ...
+
+    async def again(self, turn_id: int, user: str) -> Ingested:
+        """Queue a turn to be answered again, if this person may have that; else `note` says why not.
+
+        Its answer is kept as an earlier version once the new one is begun.
+        """
+        ...
+
+    async def rate(self, turn_id: int, user: str, *, good: bool) -> bool:
+        """Keep what somebody thinks of an answer, in the place of what they thought before.
+
+        False: no such turn.
+        """
+        ...
+
+    async def explain(self, turn_id: int, user: str, why: str) -> bool:
+        """And why. False where they have not judged it."""
+        ...
+
     async def accounted(self, thread: ThreadKey) -> set[str]:
         """The ts of every message that Bobbin is known to have made in this thread."""
         ...
@@ -282,18 +550,22 @@ class Store(Protocol):
         ...
 
     async def recover(self, settle: float) -> int:
-        """At the start of the only process every lease is dead. How many turns must be taken up again."""
-        ...
+        """At the start of the only process every lease is dead. How many turns must be taken up again.
 
-    async def heard(self, team: str, longest: float) -> float | None:
-        """Note that events can come in now.
-
-        Returns when the last break of over `longest` seconds began (Unix seconds), until it is `caught_up`.
+        Calls that were running are lost: what they cost stays an estimate.
         """
         ...
 
-    async def caught_up(self, team: str) -> None:
-        """What was said in the break was read."""
+    async def heard(self, team: str, longest: float) -> Gap | None:
+        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`."""
+        ...
+
+    async def caught_up(self, team: str, gap: Gap) -> None:
+        """What was said in this gap was read; a further one, if there was one meanwhile, stays."""
+        ...
+
+    async def channels(self, team: str, limit: int) -> list[str]:
+        """Channels and DMs that have conversations; those of the newest first."""
         ...
 
     async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
@@ -352,12 +624,19 @@ class Reply(Protocol):
         """Take more of the model's text; returns at once."""
         ...
 
-    async def restart(self) -> None:
-        """Throw the text away: another try writes the same messages anew."""
+    async def restart(self, *, outdated: bool = False) -> None:
+        """Throw the text away: another try writes the same messages anew.
+
+        What was shown stands until the new text is as long; where it is `outdated`, until the first new word.
+        """
         ...
 
     async def finish(self, text: str | None = None, notes: Sequence[str] = ()) -> tuple[str, ...]:
         """Show the whole answer and close it; `text` replaces what was fed in. Returns `Finish.surplus`."""
+        ...
+
+    async def say(self, text: str) -> tuple[str, ...]:
+        """Show words of Bobbin's own, which no model wrote, and close it. Returns `Finish.surplus`."""
         ...
 
     async def stop(self, note: str) -> tuple[str, ...]:
@@ -365,7 +644,10 @@ class Reply(Protocol):
         ...
 
     async def fail(self, error: BobbinError) -> tuple[str, ...]:
-        """Say what happened and what to do, below what was shown or in a message of its own."""
+        """Say what happened and what to do, below what was shown or in a message of its own.
+
+        Where the error `withdraws` the answer, in place of what was shown.
+        """
         ...
 
     async def halt(self) -> None:
@@ -375,6 +657,22 @@ class Reply(Protocol):
     async def leave(self) -> None:
         """After `halt`: leave what was shown readable, and nothing that says it is being worked on."""
         ...
+
+
+Words = Mapping[str, str | datetime]
+"""What fills in a note; each reader sees a moment in their own time zone."""
+NO_WORDS: Words = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file from the workspace: its format and bytes, or the reason why it is not read."""
+
+    format: str = ""
+    data: bytes = b""
+    reason: str = ""
+    name: str = ""
+    """As the workspace told when it was asked for it."""
 
 
 class Workspace(Protocol):
@@ -392,12 +690,31 @@ class Workspace(Protocol):
         """A reply for this turn; `check` raises `LeaseLost` where nothing may be written any more."""
         ...
 
+    async def fetch(self, file: File) -> Fetched:
+        """What is in a file, as the model can read it; or why not. Raises nothing."""
+        ...
+
     async def read_thread(self, thread: ThreadKey, until: str) -> tuple[list[Line], list[Posted]]:
         """What was said in a thread up to the ts `until`, and what people said after it; oldest first."""
         ...
 
-    async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str) -> None:
-        """Tell somebody privately, about their message `ts`, a key of `policy.NOTES`."""
+    def called(self, line: Line) -> bool:
+        """Whether a message mentions Bobbin."""
+        ...
+
+    async def is_admin(self, user: str) -> bool:
+        """Whether somebody may set what holds for a channel; asked anew each time."""
+        ...
+
+    async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str, words: Words = NO_WORDS) -> None:
+        """Tell somebody privately, about their message `ts`: a key of `policy.NOTES` and what fills it in.
+
+        Or the answer to an `Inquiry`.
+        """
+        ...
+
+    async def tell_admins(self, reason: str, words: Words = NO_WORDS) -> None:
+        """Tell the admins, each in a DM, a key of `policy.NOTES`; where none is known, only the log."""
         ...
 
     async def delete(self, channel: str, ts: str) -> None:

@@ -10,7 +10,7 @@ from time import time
 import structlog
 
 from bot.errors import SlackError
-from bot.ports import Store, Workspace
+from bot.ports import Gap, Store, Workspace
 
 _log = structlog.get_logger(__name__)
 
@@ -77,36 +77,42 @@ class Gaps:
         self._team = team
         self._listening = listening
         self._read = read
-        self._began = 0.0
+        self._gap = Gap(0.0, 0)
         self._missed = asyncio.Event()
 
     async def note(self) -> None:
         """Note that events can come in now, as soon as they can."""
         await self._listening()
-        if (began := await self._store.heard(self._team, GAP_SECONDS)) is not None:
-            self._began = began
+        if (gap := await self._store.heard(self._team, GAP_SECONDS)) is not None:
+            self._gap = gap
             self._missed.set()
 
     async def catch_up(self) -> None:
-        """Wait for a gap; then read the DMs and the threads that were lively, the newest first.
+        """Wait for a gap; then read the channels Bobbin is used in and the lively threads, the newest first.
 
         A failure leaves it for the next time, also after a restart.
         """
         await self._missed.wait()
         # From the gap's start, not from what is known last: newer messages may have come in already.
-        since = _ts(max(self._began - _MARGIN_SECONDS, time() - _DAY))
-        threads = await self._store.lively(self._team, _ts(self._began - _DAY), _PLACES)
-        channels = dict.fromkeys(thread.channel for thread in threads)
-        _log.info("reading again what was said while nothing came in", threads=len(threads))
-        try:
-            read = [await self._read(channel, since, "") for channel in channels]
-            read += [await self._read(thread.channel, since, thread.thread_ts) for thread in threads]
-        except SlackError as error:
-            _log.warning("what was said meanwhile is not read yet: trying again", error=str(error))
+        gap = self._gap
+        since = _ts(max(gap.began - _MARGIN_SECONDS, time() - _DAY))
+        channels = await self._store.channels(self._team, _PLACES)
+        threads = await self._store.lively(self._team, _ts(gap.began - _DAY), _PLACES)
+        places = [(channel, "") for channel in channels]
+        places += [(thread.channel, thread.thread_ts) for thread in threads]
+        _log.info("reading again what was said while nothing came in", places=len(places))
+        messages, failed = 0, 0
+        for channel, thread_ts in places:
+            try:
+                messages += await self._read(channel, since, thread_ts)
+            except SlackError as error:
+                failed += 1
+                _log.warning("what was said meanwhile is not read yet", channel=channel, error=str(error))
+        if failed:
             return
-        await self._store.caught_up(self._team)
         self._missed.clear()
-        _log.info("read again what was said while nothing came in", messages=sum(read))
+        await self._store.caught_up(self._team, gap)
+        _log.info("read again what was said while nothing came in", messages=messages)
 
 
 def _ts(seconds: float) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Literal, NamedTuple, Self
 
 from dotenv import dotenv_values
@@ -26,6 +27,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from bot.errors import BadConfiguration
+from bot.models import Effort, known
 
 
 class Row(NamedTuple):
@@ -77,8 +79,25 @@ def _database_url(url: str) -> str:
     return url
 
 
+def _like(pattern: str, words: str) -> AfterValidator:
+    def check(value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(pattern, value):
+            raise ValueError(f"it must be {words}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _family(name: str) -> str:
+    if not known("", name).is_known:
+        raise ValueError("it must be the id of a Claude model that this version knows")
+    return name
+
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Usd = Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
+Off = BeforeValidator(lambda value: None if str(value).lower() == "off" else value)
 Lower = BeforeValidator(str.lower)
 Upper = BeforeValidator(str.upper)
 Admission = Annotated[Literal["refuse", "allow"], Lower]
@@ -126,6 +145,34 @@ class Settings(BaseModel):
             "the current Claude Sonnet profile of the region's geography",
         ),
     ] = None
+    model_family: Annotated[
+        str,
+        AfterValidator(_family),
+        _About(
+            "which model stands behind an application inference profile, whose ARN does not tell",
+            "claude-sonnet-5-5",
+            "by id",
+        ),
+    ] = ""
+    thinking_effort: Annotated[
+        Effort,
+        Lower,
+        _About(
+            "how hard the model thinks, where it can: `off` (or as little as it takes), `low`, `medium`, "
+            "`high`, `xhigh` or `max`",
+            "medium",
+        ),
+    ] = "low"
+    bedrock_guardrail_id: Annotated[
+        str | None,
+        _like(r"[a-z0-9]+|arn:aws[\w-]*:bedrock:\S+:guardrail/[a-z0-9]+", "the id or ARN of a guardrail"),
+        _About("id or ARN of a Bedrock guardrail that judges questions and answers", "gr0123456789", "none"),
+    ] = None
+    bedrock_guardrail_version: Annotated[
+        str,
+        _like(r"[1-9]\d{0,7}|DRAFT", "a number or DRAFT"),
+        _About("which version of the guardrail", "1"),
+    ] = "DRAFT"
     database_url: Annotated[
         str,
         AfterValidator(_database_url),
@@ -137,6 +184,15 @@ class Settings(BaseModel):
     max_output_tokens: Annotated[
         int, Field(ge=1, le=128_000), _About("the longest answer, in tokens of the model", "8192")
     ] = 8192
+    context_window_tokens: Annotated[
+        int,
+        Field(ge=4_000, le=1_000_000),
+        _About(
+            "how much of a thread is read word for word; what is older is condensed",
+            "100000",
+            "200000, or the model's own where that is less",
+        ),
+    ] = 200_000
     max_concurrent_answers: Annotated[
         int,
         Field(ge=1, le=10_000),
@@ -186,11 +242,28 @@ class Settings(BaseModel):
         _ids("BUW"),
         _About("bot ids or user ids of the bots that may ask", "B0123ABCD", "none"),
     ] = frozenset()
+    admin_users: Annotated[
+        frozenset[str],
+        _ids("UW"),
+        _About(
+            "ids of those who set a channel's instructions and model, and hear of budgets",
+            "U0123ABCD",
+            "the workspace's admins and owners",
+        ),
+    ] = frozenset()
     link_domains: Annotated[
         frozenset[str],
         BeforeValidator(_domains),
         _About("hosts whose links are always left whole, separated by commas", "example.com", "none"),
     ] = frozenset()
+    budget_user_daily_usd: Annotated[
+        Usd | None, Off, _About("what one person may spend in a day (UTC), in US dollars", "2.50", "off")
+    ] = None
+    budget_team_monthly_usd: Annotated[
+        Usd | None,
+        Off,
+        _About("what a workspace may spend in a month (UTC), in US dollars; `off` lifts it", "500"),
+    ] = Decimal(100)
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         Upper,

@@ -1,22 +1,24 @@
 """One turn, a walk that never turns back: read the thread, ask, stream, record, finish."""
 
 import asyncio
-import random
-from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 
 import structlog
 
+from bot.asking import Silence, patiently, show, whole
+from bot.attachments import Attachments
+from bot.channels import Channels
+from bot.condensing import Condenser, Frame
 from bot.errors import (
+    BadRequest,
     BobbinError,
     BrokenStream,
     EmptyAnswer,
     LeaseLost,
-    ModelBusy,
-    ModelError,
+    OverBudget,
     SlackError,
     SlackGone,
     SlackLimited,
@@ -24,40 +26,33 @@ from bot.errors import (
     StoreError,
     StoreUnavailable,
     StreamStopped,
+    TooLong,
     TurnGaveUp,
 )
-from bot.events import Person, storable
-from bot.lease import Lease
+from bot.events import Person
+from bot.lease import EDITED, Lease
+from bot.ledger import Ledger
+from bot.models import Claude
 from bot.policy import Rules, admission, decide
-from bot.ports import Finish, Line, Model, Reply, Request, Stop, Store, Turn, Workspace
-from bot.prompt import MUST_ANSWER, SILENT, messages_of, one_line, system_prompt
+from bot.ports import Finish, History, Line, Reply, Request, Stop, Store, Turn, Workspace
+from bot.prompt import MUST_ANSWER, SILENT, system_prompt
+from bot.window import Window
 
 _log = structlog.get_logger(__name__)
 
 DEATHS_AT_MOST = 5
 """A turn whose process died so often is not tried again."""
 TURN_SECONDS = 600.0
-TRIES = 3
-WAITS = (1.0, 4.0, 10.0)
-BUSY_SECONDS = 120.0
-"""How long a throttled model is asked again, in all."""
 _LEAVE_SECONDS = 1.0
 _AGAIN_SECONDS = 15.0
 """A turn that Slack could not be told of is taken up again after so long."""
 
 _NOTES: Mapping[str, str] = {
     "max_tokens": "The answer reached its length limit. Ask me to go on.",
-    "window": "The answer stopped because the thread fills all that the model can read. Start a new thread.",
+    "window": "The answer stopped because I cannot read or write more at once. Ask me to go on.",
 }
+_CONDENSED = "I have condensed the older part of this thread to go on reading it."
 _ENDINGS: Mapping[str, str] = {"stopped": "Stopped.", "deleted": "Stopped: the question was deleted."}
-
-
-class Silence(Exception):
-    """The model says that the newest words are not for it. `stop` carries what it cost."""
-
-    def __init__(self, stop: Stop) -> None:
-        super().__init__("silent")
-        self.stop = stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +62,29 @@ class Limits:
     lease_seconds: float = 60.0
     settle_seconds: float = 15.0
     max_tokens: int = 8192
+    window: int = 200_000
 
 
 class Turns:
     """Runs turns. One object for the process; each turn in a task of its own."""
 
     def __init__(
-        self, store: Store, model: Model, workspace: Workspace, *, rules: Rules, who: str, limits: Limits
+        self,
+        store: Store,
+        ledger: Ledger,
+        workspace: Workspace,
+        channels: Channels,
+        *,
+        claude: Callable[[str], Claude],
+        rules: Rules,
+        who: str,
+        limits: Limits,
     ) -> None:
         self._store = store
-        self._model = model
+        self._ledger = ledger
         self._workspace = workspace
+        self._channels = channels
+        self._claude = claude
         self._rules = rules
         self._who = who
         self._limits = limits
@@ -97,6 +104,7 @@ class Turns:
                 lease.close()
                 await self._store.finish(turn, end)
             log.info("turn ended", state=end.state, why=end.reason or end.error, seconds=monotonic() - began)
+            await self._tidy(turn, end.surplus)
         except asyncio.CancelledError:
             if lease.ended is None:
                 raise
@@ -115,7 +123,7 @@ class Turns:
     async def _to_its_end(self, turn: Turn, lease: Lease, reply: Reply) -> Finish:
         """Answer, or say why not. What only time can mend is raised: Slack or the database out of reach."""
         try:
-            return await self._answer(turn, reply)
+            return await self._newest_answer(turn, lease, reply)
         except asyncio.CancelledError:
             if lease.ended is None or lease.ended not in _ENDINGS:
                 raise
@@ -123,6 +131,10 @@ class Turns:
             return await self._end(turn, lease.ended, reply)
         except StreamStopped:
             return await self._end(turn, "stopped", reply)
+        except OverBudget as error:
+            await self._leave(turn, reply)
+            await self._ledger.tell(turn, error)
+            return Finish("cancelled", reason=str(error))
         except SlackGone:
             await self._leave(turn, reply)
             return Finish("cancelled", reason="the thread or the reply is gone")
@@ -130,6 +142,23 @@ class Turns:
             raise
         except BobbinError as error:
             return await self._fail(turn, error, reply)
+
+    async def _newest_answer(self, turn: Turn, lease: Lease, reply: Reply) -> Finish:
+        """Answer; begin anew, in the same messages, as often as the question is changed meanwhile."""
+        outdated = False
+        while True:
+            try:
+                if outdated:
+                    lease.again()
+                    turn = await self._store.restart(turn)
+                    await reply.restart(outdated=True)
+                return await self._answer(turn, reply)
+            except asyncio.CancelledError:
+                if lease.ended != EDITED:
+                    raise
+                _uncancel()
+                _log.info("the question was changed: answering anew", turn=turn.id)
+                outdated = True
 
     async def _answer(self, turn: Turn, reply: Reply) -> Finish:
         if turn.resumed:
@@ -140,32 +169,48 @@ class Turns:
             reply.begin("is reading the thread…" if turn.backfill else "is thinking…")
         if turn.backfill:
             await self._backfill(turn)
-        lines = await self._store.history(turn)
+        history = await self._store.recall(turn)
+        lines = history.lines
         people = await self._admitted(turn, lines)
         if people is None:
             await self._leave(turn, reply)
             return Finish("cancelled", reason="not allowed to ask")
         reply.meet(lines, people)
-        if turn.answer == SILENT:
+        files = Attachments(turn, self._store, self._workspace)
+        await files.gather(lines)
+        obeyed = await self._channels.obey(turn, lines, people)
+        if obeyed is not None and obeyed.all:
+            return await self._obeyed(turn, obeyed.said, reply)
+        told = [obeyed.said] if obeyed is not None and obeyed.said else []
+        answer, reason = turn.answer, turn.stop_reason
+        if answer is None:
+            answer, reason, history = await self._asked(turn, history, people, files, reply)
+        if answer == SILENT:
             return await self._silent(reply)
-        if turn.answer is not None:
-            surplus = await reply.finish(turn.answer, _notes(turn.stop_reason, lines, turn))
-            return Finish("answered", turn.answer, surplus=surplus)
+        surplus = await reply.finish(turn.answer, told + files.notes + _notes(reason, history, turn))
+        return Finish("answered", answer, reason=reason, surplus=surplus)
+
+    async def _asked(
+        self, turn: Turn, history: History, people: Mapping[str, Person], files: Attachments, reply: Reply
+    ) -> tuple[str, str, History]:
+        """Ask, and record the whole answer and why it ended; `SILENT`: none. And what was read."""
         if turn.deaths >= DEATHS_AT_MOST:
             raise TurnGaveUp(f"the process died {turn.deaths} times in this turn")
+        condenser = self._condenser(turn, history, people, files, reply)
         try:
-            answer, stop = await self._ask(turn, lines, people, reply)
+            async with asyncio.timeout(TURN_SECONDS):
+                answer, stop = await self._ask(turn, condenser, files, reply)
         except Silence as silence:
-            await self._store.record_answer(turn, SILENT, silence.stop)
-            return await self._silent(reply)
+            answer, stop = SILENT, silence.stop
+        except TimeoutError as error:
+            raise BrokenStream(f"no whole answer within {TURN_SECONDS:.0f} s") from error
         await self._store.record_answer(turn, answer, stop)
-        surplus = await reply.finish(notes=_notes(stop.reason, lines, turn))
-        return Finish("answered", answer, reason=stop.reason, surplus=surplus)
+        return answer, stop.reason, condenser.history
 
     async def _backfill(self, turn: Turn) -> None:
         """Read the thread. What was said since the question may have come before it, and was ignored."""
-        before, since = await self._workspace.read_thread(turn.thread, turn.called_ts)
-        for message in since:
+        before, since = await self._workspace.read_thread(turn.about or turn.thread, turn.called_ts)
+        for message in since if turn.about is None else ():
             ingested = await self._store.post(message, partial(decide, message, rules=self._rules))
             if ingested.note is not None:
                 await self._workspace.tell(turn.thread, message.ts, message.author, ingested.note)
@@ -187,74 +232,64 @@ class Turns:
 
     # ------------------------------------------------------------ asking
 
+    def _condenser(
+        self, turn: Turn, history: History, people: Mapping[str, Person], files: Attachments, reply: Reply
+    ) -> Condenser:
+        async def ask(request: Request) -> str:
+            if turn.summoned:
+                reply.begin("is condensing the thread…")
+            return await patiently(partial(whole, self._ledger.metered(turn, "summary"), request), turn.id)
+
+        claude = self._claude(turn.model)
+        frame = Frame(
+            system_prompt(self._who, direct=turn.direct, instructions=turn.instructions),
+            claude,
+            Window.of(claude.window, self._limits.window, self._limits.max_tokens),
+            turn.model,
+        )
+        return Condenser(self._store, self._workspace, turn, history, people, files, frame, ask)
+
     async def _ask(
-        self, turn: Turn, lines: Sequence[Line], people: Mapping[str, Person], reply: Reply
+        self, turn: Turn, condenser: Condenser, files: Attachments, reply: Reply
     ) -> tuple[str, Stop]:
-        """Ask until there is a whole answer. One voice decides about every retry: this one."""
-        messages = messages_of(lines, people, self._workspace.words(lines, people))
-        system = system_prompt(self._who, direct=turn.direct)
-        may_be_silent = not turn.summoned and len({line.author for line in lines if line.role == "user"}) > 1
-        if not messages:
-            raise EmptyAnswer("nothing in the messages could be read")
+        """Ask what fits the window until there is a whole answer, or raise `Silence` where that is allowed.
+
+        Bedrock counts for itself: what it finds too long is condensed further.
+        """
+        speakers = {line.author for line in condenser.history.lines if line.role == "user"}
+        may_be_silent = not turn.summoned and len(speakers) > 1
         if not may_be_silent:
             reply.begin("is thinking…")
-        request = Request(messages, system, self._limits.max_tokens)
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                try:
-                    return await self._patiently(turn, request, reply)
-                except Silence:
-                    if may_be_silent:
-                        raise
-                    firm = Request(messages, f"{self._who}\n\n{MUST_ANSWER}", self._limits.max_tokens)
-                    return await self._patiently(turn, firm, reply)
-        except Silence as silence:
-            if may_be_silent:
-                raise
-            raise EmptyAnswer("silent twice, though it was called") from silence
-        except TimeoutError as error:
-            raise BrokenStream(f"no whole answer within {TURN_SECONDS:.0f} s") from error
-
-    async def _patiently(self, turn: Turn, request: Request, reply: Reply) -> tuple[str, Stop]:
-        began = monotonic()
-        tries = 0
+        request = await condenser.fitting()
+        if not request.messages:
+            raise EmptyAnswer("nothing in the messages could be read")
+        told = system_prompt(self._who, direct=True, instructions=turn.instructions)
+        firm = f"{told}\n\n{MUST_ANSWER}"
+        model = self._ledger.metered(turn)
         while True:
-            tries += 1
             try:
-                return await self._once(request, reply)
-            except ModelError as error:
-                wait = WAITS[min(tries, len(WAITS)) - 1] * random.uniform(0.8, 1.2)  # noqa: S311  spread
-                busy = isinstance(error, ModelBusy) and monotonic() - began + wait < BUSY_SECONDS
-                if not error.retry or (tries >= TRIES and not busy):
+                return await patiently(partial(show, model, request, reply), turn.id, reply.restart)
+            except TooLong:
+                await condenser.condense()
+                request = condenser.request()[0]
+            except BadRequest:
+                if not await files.refuse():
                     raise
-                _log.warning("the model is asked again", turn=turn.id, tries=tries, error=str(error))
-            await reply.restart()
-            await asyncio.sleep(wait)
-
-    async def _once(self, request: Request, reply: Reply) -> tuple[str, Stop]:
-        """Ask once. Nothing is shown while the answer may still turn out to be the word for silence."""
-        # What no database can keep must not be shown either: what people see and what is kept are one.
-        text, held = "", True
-        async with aclosing(self._model.stream(request)) as events:
-            async for event in events:
-                if isinstance(event, Stop):
-                    if text.strip() == SILENT:
-                        raise Silence(event)
-                    if not text.strip():
-                        raise EmptyAnswer(f"no text, stopped by {event.reason}")
-                    if held:
-                        reply.show(text)
-                    return text, event
-                delta = storable(event.text)
-                text += delta
-                if not held:
-                    reply.show(delta)
-                elif not SILENT.startswith(text.strip()):
-                    held = False
-                    reply.show(text)
-        raise BrokenStream("the stream ended without a stop")
+                request = condenser.request()[0]
+            except Silence as silence:
+                if may_be_silent:
+                    raise
+                if request.system == firm:
+                    raise EmptyAnswer("silent twice, though it was called") from silence
+                request = replace(request, system=firm, cache=None)
 
     # ------------------------------------------------------------ other ends
+
+    async def _obeyed(self, turn: Turn, said: str, reply: Reply) -> Finish:
+        if not said:
+            await self._leave(turn, reply)
+            return Finish("cancelled", reason="not an admin")
+        return Finish("answered", said, surplus=await reply.say(said))
 
     async def _silent(self, reply: Reply) -> Finish:
         await reply.stop("")
@@ -296,6 +331,15 @@ class Turns:
         except StoreError as error:
             _log.warning("a lease was not given back: it runs out", turn=turn.id, error=str(error))
 
+    async def _tidy(self, turn: Turn, surplus: Sequence[str]) -> None:
+        """Delete the messages that show nothing of the answer any more; the sweep does what fails here."""
+        try:
+            for ts in surplus:
+                await self._workspace.delete(turn.thread.channel, ts)
+                await self._store.forget_orphan(turn.thread.team, turn.thread.channel, ts)
+        except (SlackError, StoreError) as error:
+            _log.info("a message that shows nothing is not deleted yet", turn=turn.id, error=str(error))
+
     async def _leave(self, turn: Turn, reply: Reply) -> None:
         """Write no more; nothing is left that says it is being worked on, as far as a second allows."""
         await reply.halt()
@@ -306,9 +350,10 @@ class Turns:
             _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
 
 
-def _notes(reason: str, lines: Sequence[Line] = (), turn: Turn | None = None) -> list[str]:
-    unread = [one_line(file.name) for line in lines if turn and line.turn == turn.id for file in line.files]
-    notes = [f"I cannot open files yet, so I have not read {', '.join(unread)}."] if unread else []
+def _notes(reason: str, history: History, turn: Turn) -> list[str]:
+    notes = []
+    if history.summary and history.summary.first_turn == turn.id:
+        notes.append(_CONDENSED)
     return notes + ([_NOTES[reason]] if reason in _NOTES else [])
 
 

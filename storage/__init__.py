@@ -1,13 +1,15 @@
-"""Keeps conversations in a database: `open_store(url)`."""
+"""Keeps conversations in a database: `open_store(url)`; `spending(url, …)` reads what they cost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 from bot.errors import BadConfiguration
-from bot.ports import Store
-from storage import migrate
+from bot.ports import Spending, Store
+from storage import ledger, migrate
 from storage.queries import load
+from storage.reader import open_reader
 from storage.sqlite import SQLite
 from storage.store import ConversationStore
 
@@ -19,6 +21,24 @@ async def open_store(url: str, *, lease: float = 60.0, lock_seconds: float = 20.
     `sqlite:///PATH`, absolute with four slashes. Raises `BadConfiguration` for any other, and the
     `StoreError`s of `SQLite.open` and `migrate`.
     """
+    connector = await SQLite.open(_path(url), load("sqlite"), lock_seconds=lock_seconds)
+    try:
+        await migrate.migrate(connector)
+        yield ConversationStore(connector, lease=lease)
+    finally:
+        await connector.close()
+
+
+async def spending(url: str, by: Literal["user", "channel", "model", "day"], since: int) -> list[Spending]:
+    """Read, beside a running Bobbin, what was spent since a moment (Unix milliseconds).
+
+    Raises `BadConfiguration` for the url, and the `StoreError`s of `open_reader`.
+    """
+    async with open_reader(_path(url)) as reader:
+        return [Spending(**dict(row)) for row in await reader.read(ledger.spending(by, since))]
+
+
+def _path(url: str) -> Path:
     scheme, _, path = url.partition(":///")
     if scheme != "sqlite" or not path:
         # The url stays unsaid: it may hold a password.
@@ -26,9 +46,4 @@ async def open_store(url: str, *, lease: float = 60.0, lock_seconds: float = 20.
         known = scheme in ("postgres", "postgresql")
         reason = "PostgreSQL is not available in this version" if known else "no database that Bobbin knows"
         raise BadConfiguration([f"DATABASE_URL: {reason}. Example: sqlite:///bobbin.db"])
-    connector = await SQLite.open(Path(path), load("sqlite"), lock_seconds=lock_seconds)
-    try:
-        await migrate.migrate(connector)
-        yield ConversationStore(connector, lease=lease)
-    finally:
-        await connector.close()
+    return Path(path)

@@ -6,10 +6,10 @@ is kept once by (team, channel, ts), whichever events bring it, in whatever orde
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, get_args
 
-from bot.events import Deleted, Edited, File, Muted, Posted, Stopped
+from bot.events import Deleted, Edited, File, Inquiry, Muted, Posted, Stopped
 from bot.policy import (
     EDIT_COUNTS_AS_NEW_SECONDS,
     Answer,
@@ -18,21 +18,26 @@ from bot.policy import (
     Keep,
     Obey,
     ThreadState,
+    same_words,
     seconds_between,
 )
 from bot.ports import Ingested
+from storage import quotes
 from storage.connector import Query, Row, Transaction
+from storage.files import detach
 
 Decide = Callable[[ThreadState | None], Decision]
 
 
 _COMES_LATE_SECONDS = 15 * 60
 """Slack's last redelivery comes some six minutes after the first try."""
+_OFFERED_WITHIN = 10 * 60 * 1000
+"""Milliseconds: who changes a question so soon after its answer may want another one."""
 
 
 def files_json(files: Sequence[File]) -> str:
     """As the column `files` holds them."""
-    return json.dumps([{"id": file.id, "name": file.name} for file in files])
+    return json.dumps([{key: value for key, value in asdict(file).items() if value} for file in files])
 
 
 def clock() -> Transaction[int]:
@@ -61,6 +66,10 @@ def post(message: Posted, decide: Decide, edit_ts: str = "") -> Transaction[Inge
     if (yield Query("is_tombstone", where)):
         return Ingested("deleted before it came")
     conversation, state = yield from _conversation(message)
+    if message.late and conversation is not None and not (message.mentions_me or message.direct):
+        before = yield Query("not_called_yet", {"conversation": conversation, "ts": message.ts})
+        if before:
+            return Ingested("said before I was called: it comes with the thread")
     decision = decide(state)
     if isinstance(decision, Ignore):
         return (yield from _told(message, Ingested(decision.reason, decision=decision), decision.note))
@@ -76,6 +85,7 @@ def edit(edited: Edited, decide: Decide) -> Transaction[Ingested]:
     key = message.thread
     if (yield Query("handled", {"team": key.team, "event": message.event_id})):
         return Ingested("duplicate")
+    yield from quotes.changed(key, message.ts, message.text, files_json(message.files), edited.edited_ts)
     found = yield Query("find_message", {"team": key.team, "channel": key.channel, "ts": message.ts})
     if not found:
         if seconds_between(message.ts, edited.edited_ts) > EDIT_COUNTS_AS_NEW_SECONDS:
@@ -93,11 +103,16 @@ def edit(edited: Edited, decide: Decide) -> Transaction[Ingested]:
         "rewrite_message",
         {"message": known["id"], "text": message.text, "files": files, "edit_ts": edited.edited_ts},
     )
+    yield from detach(known["id"], [file.id for file in message.files if file.state != "gone"])
     if message.text == known["text"] and files == known["files"]:
         return Ingested("an edit that changed nothing")
+    yield Query("spoil_summary", {"message": known["id"]})
     yield from noted(key.team, message.event_id, "edited")
-    called = yield from _call(message, known, decide)
-    return Ingested("edited", wake=called)
+    if (yield from _call(message, known, decide)):
+        return Ingested("edited", wake=True)
+    if not known["addressed"] or known["turn_id"] is None or same_words(known["text"], message.text):
+        return Ingested("edited")
+    return (yield from _outdated(known["turn_id"], message.author))
 
 
 def delete(deleted: Deleted) -> Transaction[Ingested]:
@@ -106,6 +121,7 @@ def delete(deleted: Deleted) -> Transaction[Ingested]:
     if (yield Query("handled", {"team": deleted.team, "event": deleted.event_id})):
         return Ingested("duplicate")
     now = yield from clock()
+    yield from quotes.gone(deleted.team, deleted.channel, deleted.ts, now)
     found = yield Query("find_message", where)
     parts = yield Query("find_part", where)
     # The original of an old one is not on its way any more: the deletion is of other talk.
@@ -114,11 +130,17 @@ def delete(deleted: Deleted) -> Transaction[Ingested]:
     yield from noted(deleted.team, deleted.event_id, "deleted")
     if not found:
         for part in parts:
-            yield Query("blank_answer", {"turn": part["turn_id"], "now": now})
+            yield Query("drop_versions", {"turn": part["turn_id"]})
+            for answer in (yield Query("blank_answer", {"turn": part["turn_id"], "now": now})):
+                yield Query("spoil_summary", {"message": answer["id"]})
         yield Query("bury", {**where, "now": now})
         return Ingested("deleted")
     known = found[0]
     yield Query("blank_message", {"message": known["id"], "now": now})
+    yield from detach(known["id"])
+    yield Query("spoil_summary", {"message": known["id"]})
+    if known["role"] == "assistant":
+        yield Query("drop_versions", {"turn": known["turn_id"]})
     if known["turn_id"] is None:
         yield Query("settle_pending", {"conversation": known["conversation_id"]})
         return Ingested("deleted")
@@ -129,6 +151,17 @@ def delete(deleted: Deleted) -> Transaction[Ingested]:
         return Ingested("deleted")
     yield Query("ask_stop", {"turn": known["turn_id"], "why": "deleted"})
     return Ingested("deleted", wake=True, stop=(known["turn_id"], "deleted"))
+
+
+def _outdated(turn: int, author: str) -> Transaction[Ingested]:
+    """A question was changed: its answer begins anew, or its author is offered a new one."""
+    if (yield Query("ask_anew", {"turn": turn})):
+        return Ingested("edited", stop=(turn, "edited"))
+    now = yield from clock()
+    found = (yield Query("again_of", {"turn": turn, "user": author}))[0]
+    recent = found["state"] == "answered" and now - found["finished_at"] <= _OFFERED_WITHIN
+    offered = recent and found["answered"] and found["asked"] and found["newest"]
+    return Ingested("edited", offer=turn if offered else None)
 
 
 def stop(stopped: Stopped) -> Transaction[Ingested]:
@@ -204,7 +237,11 @@ def _keep(message: Posted, decision: Answer | Keep, edit_ts: str) -> Transaction
             "channel": key.channel,
             "thread": key.thread_ts,
             "direct": int(message.direct),
-            "backfill": int(not message.top_level or message.late or edit_ts != ""),
+            "backfill": int(
+                not message.top_level or message.late or edit_ts != "" or message.about is not None
+            ),
+            "about_channel": message.about.channel if message.about else "",
+            "about_thread": message.about.thread_ts if message.about else "",
             "now": now,
         },
     )
@@ -274,8 +311,12 @@ def _obey(message: Posted, decision: Obey, conversation: int | None) -> Transact
     if not (yield from noted(key.team, f"{key.channel}/{message.ts}", decision.command)):
         return Ingested("duplicate")
     if decision.command == "stop":
-        stopped = Ingested("nothing to stop") if conversation is None else (yield from _stop(conversation))
+        stopped = Ingested("nothing to stop")
+        if conversation is not None:
+            stopped = yield from _stop(conversation, message.ts)
         return replace(stopped, decision=decision)
+    if decision.command in get_args(Inquiry):
+        return Ingested(decision.command, decision=decision, note=decision.command)
     muted = decision.command == "mute"
     if conversation is not None:
         yield Query("set_muted", {"conversation": conversation, "muted": int(muted)})
@@ -283,9 +324,13 @@ def _obey(message: Posted, decision: Obey, conversation: int | None) -> Transact
     return Ingested(note, decision=decision, note=note)
 
 
-def _stop(conversation: int) -> Transaction[Ingested]:
+def _stop(conversation: int, said_at: str = "") -> Transaction[Ingested]:
+    """End the open turn; but not by words that were said before its question and come late."""
     rows = yield Query("open_turn_of", {"conversation": conversation})
     if not rows:
+        return Ingested("nothing to stop")
+    asked = yield Query("turn_input", {"turn": rows[0]["id"]})
+    if said_at and any(row["ts"] > said_at and row["addressed"] for row in asked):
         return Ingested("nothing to stop")
     yield Query("ask_stop", {"turn": rows[0]["id"], "why": "stopped"})
     return Ingested("stopped", wake=True, stop=(rows[0]["id"], "stopped"))

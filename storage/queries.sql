@@ -26,8 +26,8 @@ WHERE team_id = :team AND channel_id = :channel AND thread_ts = :thread
 
 -- join
 -- Make the conversation, or find it: the row that everything else of an ingest stands under.
-INSERT INTO conversation(team_id, channel_id, thread_ts, direct, backfill, created_at)
-VALUES (:team, :channel, :thread, :direct, :backfill, :now)
+INSERT INTO conversation(team_id, channel_id, thread_ts, direct, backfill, about_channel, about_thread, created_at)
+VALUES (:team, :channel, :thread, :direct, :backfill, :about_channel, :about_thread, :now)
 ON CONFLICT(team_id, channel_id, thread_ts) DO UPDATE SET direct = excluded.direct
 RETURNING id
 
@@ -89,7 +89,7 @@ UPDATE message SET text = '', files = '[]', deleted_at = coalesce(deleted_at, :n
 -- blank_answer
 -- A person deleted Bobbin's answer: its words go from the history too.
 UPDATE message SET text = '', deleted_at = coalesce(deleted_at, :now)
-WHERE turn_id = :turn AND role = 'assistant' AND addressed = 1
+WHERE turn_id = :turn AND role = 'assistant' AND addressed = 1 RETURNING id
 
 -- bury
 -- It was deleted before it came.
@@ -113,8 +113,7 @@ UPDATE turn SET stop_asked = coalesce(stop_asked, :why) WHERE id = :turn AND sta
 
 -- open_turn_of
 -- The turn that a conversation works on.
-SELECT id, seq, claims, deaths, stop_asked, answer, stop_reason, request_id
-FROM turn WHERE conversation_id = :conversation AND state = 'open'
+SELECT id FROM turn WHERE conversation_id = :conversation AND state = 'open'
 
 -- set_muted
 -- 🔕 or the word, on or off.
@@ -175,27 +174,97 @@ SELECT id, lease_owner FROM head ORDER BY team_round, place, id LIMIT :limit
 -- Take it; the new fence makes every write of an older owner fail.
 UPDATE conversation SET lease_owner = :owner, lease_until = :until, fence = fence + 1
 WHERE id = :conversation
-RETURNING id, team_id, channel_id, thread_ts, direct, backfill, fence
+RETURNING id, team_id, channel_id, thread_ts, direct, backfill, about_channel, about_thread, fence
 
 -- resume_turn
--- Go on with the open turn. Its input stays as it was frozen.
-UPDATE turn SET fence = :fence, claims = claims + 1, deaths = deaths + :died WHERE id = :turn
-RETURNING deaths
+-- Go on with the open turn. Its input stays as it was frozen; an answer to what was changed since is none.
+UPDATE turn SET fence = :fence, claims = claims + 1, deaths = deaths + :died,
+    answer = CASE WHEN anew = 1 THEN NULL ELSE answer END, anew = 0
+WHERE id = :turn RETURNING id, seq, deaths, stop_asked, answer, stop_reason
+
+-- begin_anew
+-- The same, where its owner lives.
+UPDATE turn SET answer = NULL, stop_reason = '', anew = 0 WHERE id = :turn
+RETURNING id, seq, deaths, stop_asked, answer, stop_reason
+
+-- ask_anew
+-- The question was changed while it is being answered. Its owner learns of it at once, or by its next heartbeat.
+UPDATE turn SET anew = 1 WHERE id = :turn AND state = 'open' AND stop_asked IS NULL RETURNING id
 
 -- wanted_again
--- The oldest failed turn that somebody wants tried again.
-SELECT id, seq FROM turn WHERE conversation_id = :conversation AND state = 'failed' AND retry_asked = 1
+-- The oldest closed turn that somebody wants tried, or answered, again.
+SELECT id, seq, state FROM turn WHERE conversation_id = :conversation AND state <> 'open' AND retry_asked = 1
 ORDER BY seq LIMIT 1
 
 -- reopen_turn
--- Try again: as if it were new, but for its input and the message that shows its error.
+-- As if it were new, but for its input and the messages that show its answer or error. Who has an answer already
+-- is admitted anew.
 UPDATE turn SET state = 'open', fence = :fence, claims = claims + 1, deaths = 0, retry_asked = 0, answer = NULL,
-    error = '', stop_reason = '', stop_asked = NULL, finished_at = NULL
+    error = '', stop_reason = '', stop_asked = NULL, finished_at = NULL,
+    reopened_at = CASE WHEN state = 'answered' THEN :now ELSE reopened_at END
 WHERE id = :turn
 
+-- keep_version
+-- An answer is written anew: what it was is kept.
+INSERT INTO answer_version(turn_id, version, text, kept_at)
+SELECT t.id, 1 + (SELECT count(*) FROM answer_version v WHERE v.turn_id = t.id), m.text, :now
+FROM turn t JOIN message m ON m.turn_id = t.id
+WHERE t.id = :turn AND m.role = 'assistant' AND m.addressed = 1 AND m.deleted_at IS NULL
+
+-- newest_version
+-- What a turn had answered before.
+SELECT text FROM answer_version WHERE turn_id = :turn ORDER BY version DESC LIMIT 1
+
+-- take_version
+-- It holds again.
+DELETE FROM answer_version WHERE turn_id = :turn
+    AND version = (SELECT max(version) FROM answer_version WHERE turn_id = :turn)
+RETURNING text
+
+-- drop_versions
+-- A person deleted the answer: its earlier words go too.
+DELETE FROM answer_version WHERE turn_id = :turn
+
 -- drop_answer
--- What a failed turn had shown is written anew by the next try.
+-- What a turn had shown is written anew by the next try.
 DELETE FROM message WHERE turn_id = :turn AND role = 'assistant' AND addressed = 1
+
+-- drop_attachments
+-- What was attached to it goes, once the next answer stands.
+DELETE FROM reply_part WHERE turn_id = :turn AND kind = 'notice' RETURNING team_id, channel_id, ts
+
+-- turn_shown
+-- Which turn a message of Bobbin belongs to.
+SELECT turn_id FROM reply_part WHERE team_id = :team AND channel_id = :channel AND ts = :ts
+
+-- again_of
+-- Whether a turn may be answered again: its state, whether it has an answer, whether this person asked, whether
+-- its answer is the newest of its thread.
+SELECT t.state, t.conversation_id, t.finished_at,
+    EXISTS(SELECT 1 FROM message m WHERE m.turn_id = t.id AND m.role = 'assistant' AND m.addressed = 1
+        AND m.deleted_at IS NULL) AS answered,
+    EXISTS(SELECT 1 FROM message m WHERE m.turn_id = t.id AND m.role = 'user' AND m.addressed = 1
+        AND m.deleted_at IS NULL AND m.user_id = :user) AS asked,
+    NOT EXISTS(SELECT 1 FROM turn n WHERE n.conversation_id = t.conversation_id AND n.seq > t.seq
+        AND n.state IN ('open', 'answered', 'failed')) AS newest
+FROM turn t WHERE t.id = :turn
+
+-- ask_again
+-- Somebody wants it answered again.
+UPDATE turn SET retry_asked = 1 WHERE id = :turn AND state = 'answered' RETURNING conversation_id
+
+-- rate
+-- What somebody thinks of an answer; another judgement takes the place of the one before, and of its reason.
+INSERT INTO feedback(turn_id, user_id, good, version, given_at)
+SELECT t.id, :user, :good, 1 + (SELECT count(*) FROM answer_version v WHERE v.turn_id = t.id), :now
+FROM turn t WHERE t.id = :turn
+ON CONFLICT(turn_id, user_id) DO UPDATE SET good = excluded.good, why = '', version = excluded.version,
+    given_at = excluded.given_at
+RETURNING turn_id
+
+-- explain
+-- And why.
+UPDATE feedback SET why = :why WHERE turn_id = :turn AND user_id = :user RETURNING turn_id
 
 -- waits
 -- Whether anything waits to be answered.
@@ -213,6 +282,11 @@ RETURNING id, seq
 -- Everything said so far is read in this turn; what comes now waits for the next.
 UPDATE message SET turn_id = :turn WHERE conversation_id = :conversation AND turn_id IS NULL
 
+-- not_called_yet
+-- A conversation whose earlier messages are still to be read, if it was called by nobody before this ts.
+SELECT id FROM conversation c WHERE id = :conversation AND backfill = 1
+    AND NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation_id = c.id AND m.summons = 1 AND m.ts < :ts)
+
 -- turn_input
 -- Who asked what in a turn.
 SELECT user_id, ts, edit_ts, addressed, summons, deleted_at FROM message
@@ -226,7 +300,13 @@ SELECT ts, kind, part FROM reply_part WHERE turn_id = :turn ORDER BY part, ts
 -- Heartbeat, under the fence.
 UPDATE conversation SET lease_until = :until WHERE id = :conversation AND fence = :fence
     AND lease_owner IS NOT NULL
-RETURNING (SELECT stop_asked FROM turn WHERE id = :turn) AS stop_asked
+RETURNING (SELECT coalesce(stop_asked, CASE WHEN anew = 1 THEN 'edited' END) FROM turn WHERE id = :turn)
+    AS stop_asked
+
+-- conversation
+-- The same row as it is.
+SELECT id, team_id, channel_id, thread_ts, direct, backfill, about_channel, about_thread, fence
+FROM conversation WHERE id = :conversation
 
 -- hold
 -- Lock the conversation under the fence; no row: somebody else owns it now.
@@ -239,13 +319,38 @@ UPDATE conversation SET lease_owner = NULL, lease_until = 0, not_before = :not_b
 WHERE id = :conversation AND fence = :fence AND lease_owner IS NOT NULL RETURNING id
 
 -- history
--- What the model reads for a turn: what was said before Bobbin came, then turn by turn, people first. An answer
--- that this turn already had (it is tried again) is left out.
-SELECT m.role, m.ts, m.user_id, m.text, m.files, m.turn_id, m.addressed, m.external
-FROM message m JOIN turn t ON t.id = m.turn_id
-WHERE m.conversation_id = :conversation AND t.seq <= :seq AND m.deleted_at IS NULL
+-- What the model reads for a turn, but what a summary stands for: what was said before Bobbin came, then turn by
+-- turn, people first. An answer that this turn already had (it is tried again) is left out. Turns come first (that
+-- is what CROSS JOIN says to SQLite): of a long thread only the rest is looked at.
+SELECT m.role, m.ts, m.user_id, m.text, m.files, m.turn_id, m.addressed, m.external, t.seq
+FROM turn t CROSS JOIN message m
+WHERE t.conversation_id = :conversation AND t.seq >= :after AND t.seq <= :seq AND m.turn_id = t.id
+    AND (t.seq > :after OR m.ts > :after_ts) AND m.deleted_at IS NULL
     AND NOT (m.turn_id = :turn AND m.role = 'assistant')
 ORDER BY t.seq, CASE WHEN t.seq > 0 AND m.role = 'assistant' THEN 1 ELSE 0 END, m.ts
+
+-- find_summary
+-- What stands for the oldest part of a thread, unless it reaches into what a turn that is tried again must read.
+SELECT text, until_seq, until_ts, authors, first_turn, turn_id FROM summary
+WHERE conversation_id = :conversation AND (until_seq < :seq OR turn_id = :turn)
+
+-- newest_size
+-- The newest request of a thread that was counted, of those made since it was last condensed.
+SELECT seq, size FROM turn
+WHERE conversation_id = :conversation AND seq < :seq AND size > 0 AND id >= :made_in ORDER BY seq DESC LIMIT 1
+
+-- keep_summary
+-- In the place of the one before. Its first turn stays: a thread is told once that it is condensed.
+INSERT INTO summary(conversation_id, text, until_seq, until_ts, authors, first_turn, turn_id)
+VALUES (:conversation, :text, :until_seq, :until_ts, :authors, :turn, :turn)
+ON CONFLICT(conversation_id) DO UPDATE SET text = excluded.text, until_seq = excluded.until_seq,
+    until_ts = excluded.until_ts, authors = excluded.authors, turn_id = excluded.turn_id
+
+-- spoil_summary
+-- Words that it was made of are changed or gone, so its own go too: it is made anew when it is needed.
+UPDATE summary SET text = NULL WHERE conversation_id = (SELECT conversation_id FROM message WHERE id = :message)
+    AND EXISTS (SELECT 1 FROM message m JOIN turn t ON t.id = m.turn_id WHERE m.id = :message
+        AND (t.seq < summary.until_seq OR t.seq = summary.until_seq AND m.ts <= summary.until_ts))
 
 -- before_turn
 -- The turn that stands for what was said before Bobbin came.
@@ -275,7 +380,7 @@ DELETE FROM reply_part WHERE team_id = :team AND channel_id = :channel AND ts = 
 
 -- record_answer
 -- The whole answer, before the last Slack write.
-UPDATE turn SET answer = :answer, stop_reason = :reason, request_id = :request,
+UPDATE turn SET answer = :answer, stop_reason = :reason, request_id = :request, size = :size,
     input_tokens = input_tokens + :input, output_tokens = output_tokens + :output,
     cache_read_tokens = cache_read_tokens + :cache_read, cache_write_tokens = cache_write_tokens + :cache_write
 WHERE id = :turn
@@ -284,7 +389,18 @@ WHERE id = :turn
 -- Its answer lives on as a message.
 UPDATE turn SET state = :state, answer = NULL, error = :error,
     stop_reason = CASE WHEN :reason = '' THEN stop_reason ELSE :reason END, finished_at = :now,
-    retry_asked = CASE WHEN :state = 'failed' THEN retry_asked ELSE 0 END
+    retry_asked = CASE WHEN :state = 'failed' THEN max(retry_asked, anew)
+        WHEN :state = 'cancelled' OR stop_asked IS NOT NULL THEN 0 ELSE anew END,
+    anew = 0
+WHERE id = :turn AND state = 'open' RETURNING id
+
+-- close_turn [postgres]
+-- max() of two values is greatest() there.
+UPDATE turn SET state = :state, answer = NULL, error = :error,
+    stop_reason = CASE WHEN :reason = '' THEN stop_reason ELSE :reason END, finished_at = :now,
+    retry_asked = CASE WHEN :state = 'failed' THEN greatest(retry_asked, anew)
+        WHEN :state = 'cancelled' OR stop_asked IS NOT NULL THEN 0 ELSE anew END,
+    anew = 0
 WHERE id = :turn AND state = 'open' RETURNING id
 
 -- add_answer
@@ -300,7 +416,7 @@ SELECT ts FROM reply_part WHERE turn_id = :turn AND kind <> 'notice' ORDER BY pa
 -- was_deleted
 -- A person deleted the reply while it was being written: its words are not kept.
 SELECT 1 FROM tombstone t JOIN reply_part p ON p.team_id = t.team_id AND p.channel_id = t.channel_id AND p.ts = t.ts
-WHERE p.turn_id = :turn
+WHERE p.turn_id = :turn AND p.kind <> 'notice'
 
 -- ask_retry
 -- Somebody pressed Try again; the button is there a moment before its turn is closed.
@@ -327,14 +443,18 @@ DELETE FROM orphan WHERE team_id = :team AND channel_id = :channel AND ts = :ts
 
 -- find_person
 -- Who somebody is, as far as it was learned.
-SELECT user_id, name, guest, external FROM person WHERE team_id = :team AND user_id = :user
+SELECT user_id, name, guest, external, admin FROM person WHERE team_id = :team AND user_id = :user
 
 -- learn
 -- A name once shown to the model stays, so that the prefix of a thread does; the rest is kept current.
-INSERT INTO person(team_id, user_id, name, guest, external, learned_at)
-VALUES (:team, :user, :name, :guest, :external, :now)
+INSERT INTO person(team_id, user_id, name, guest, external, admin, learned_at)
+VALUES (:team, :user, :name, :guest, :external, :admin, :now)
 ON CONFLICT(team_id, user_id) DO UPDATE SET guest = excluded.guest, external = excluded.external,
-    learned_at = excluded.learned_at
+    admin = excluded.admin, learned_at = excluded.learned_at
+
+-- admins
+-- Whom to tell what concerns the whole workspace.
+SELECT user_id FROM person WHERE team_id = :team AND admin = 1 ORDER BY user_id
 
 -- note_due
 -- Take the right to give a note; no row: it was given already.
@@ -374,14 +494,164 @@ SELECT min(due) AS due FROM (
 INSERT INTO heard(team_id, heard_at) VALUES (:team, :now)
 ON CONFLICT(team_id) DO UPDATE SET heard_at = excluded.heard_at,
     missed_since = CASE WHEN heard.missed_since IS NULL AND heard.heard_at < :before THEN heard.heard_at
-        ELSE heard.missed_since END
-RETURNING missed_since
+        ELSE heard.missed_since END,
+    gaps = heard.gaps + (heard.heard_at < :before)
+RETURNING missed_since, gaps
 
 -- caught_up
 -- What was said in the break was read.
-UPDATE heard SET missed_since = NULL WHERE team_id = :team
+UPDATE heard SET missed_since = NULL WHERE team_id = :team AND gaps = :gaps
+
+-- channels
+-- Where Bobbin is used, the newest first.
+SELECT channel_id FROM conversation WHERE team_id = :team
+GROUP BY channel_id ORDER BY max(last_ts) DESC LIMIT :limit
 
 -- lively
 -- The threads in which something may have been said since, the newest first; in a DM that is any.
 SELECT channel_id, thread_ts FROM conversation
 WHERE team_id = :team AND (last_ts > :after OR direct = 1) ORDER BY last_ts DESC LIMIT :limit
+
+-- begin_call
+-- Before the request goes out. What it may cost is reserved by the same row.
+INSERT INTO call(id, turn_id, team_id, channel_id, user_id, model, purpose, state, estimated, started_at,
+                 input, cache_read, cache_write, cache_write_1h, output, micro_usd)
+VALUES (:id, :turn, :team, :channel, :user, :model, :purpose, 'running', 1, :now,
+        :input, :cache_read, :cache_write, :cache_write_1h, :output, :micro_usd)
+
+-- settle_call
+-- What it came to. Also of one that was taken for lost: its owner knows better.
+UPDATE call SET state = :state, estimated = :estimated, finished_at = :now, input = :input, output = :output,
+    cache_read = :cache_read, cache_write = :cache_write, cache_write_1h = :cache_write_1h,
+    micro_usd = :micro_usd, request_id = :request
+WHERE id = :id
+
+-- lose_calls
+-- Their process died: what was reserved for them is all that is known.
+UPDATE call SET state = 'lost', finished_at = :now WHERE state = 'running' AND started_at <= :before
+
+-- has_called
+-- Whether the model was asked in this turn before, or since it was wanted again: then it was admitted.
+SELECT id FROM call WHERE turn_id = :turn
+    AND started_at >= coalesce((SELECT reopened_at FROM turn WHERE id = :turn), 0) LIMIT 1
+
+-- spent_by_user
+-- By one person since then, with what is reserved for running calls.
+SELECT coalesce(sum(micro_usd), 0) AS used FROM call
+WHERE team_id = :team AND user_id = :user AND started_at >= :since
+
+-- spent_by_team
+-- The same of a whole workspace.
+SELECT coalesce(sum(micro_usd), 0) AS used FROM call WHERE team_id = :team AND started_at >= :since
+
+-- spending
+-- For whoever runs Bobbin: calls, tokens and cost, by person, channel, model or day; `name` where one is known.
+SELECT CASE :by WHEN 'user' THEN c.user_id WHEN 'channel' THEN c.channel_id WHEN 'model' THEN c.model
+        ELSE strftime('%Y-%m-%d', c.started_at / 1000, 'unixepoch') END AS what,
+    max(CASE WHEN :by = 'user' THEN coalesce(p.name, '') ELSE '' END) AS name,
+    count(*) AS calls, sum(c.estimated) AS estimated_calls,
+    sum(c.input) AS input, sum(c.cache_read) AS cache_read, sum(c.cache_write) AS cache_write,
+    sum(c.output) AS output, sum(c.micro_usd) AS micro_usd,
+    sum(c.micro_usd * c.estimated) AS estimated_micro_usd
+FROM call c LEFT JOIN person p ON p.team_id = c.team_id AND p.user_id = c.user_id
+WHERE c.started_at >= :since GROUP BY what ORDER BY what
+
+-- spending [postgres]
+-- Its dates are read in another way.
+SELECT CASE :by WHEN 'user' THEN c.user_id WHEN 'channel' THEN c.channel_id WHEN 'model' THEN c.model
+        ELSE to_char(to_timestamp(c.started_at / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD') END AS what,
+    max(CASE WHEN :by = 'user' THEN coalesce(p.name, '') ELSE '' END) AS name,
+    count(*) AS calls, sum(c.estimated) AS estimated_calls,
+    sum(c.input) AS input, sum(c.cache_read) AS cache_read, sum(c.cache_write) AS cache_write,
+    sum(c.output) AS output, sum(c.micro_usd) AS micro_usd,
+    sum(c.micro_usd * c.estimated) AS estimated_micro_usd
+FROM call c LEFT JOIN person p ON p.team_id = c.team_id AND p.user_id = c.user_id
+WHERE c.started_at >= :since GROUP BY what ORDER BY what
+
+-- channel_settings
+-- What admins set for a channel.
+SELECT name, value, set_by, set_ts FROM channel_setting WHERE team_id = :team AND channel_id = :channel
+
+-- set_channel
+-- Set it, unless a newer message did: a turn may be worked on again.
+INSERT INTO channel_setting(team_id, channel_id, name, value, set_by, set_ts)
+VALUES (:team, :channel, :name, :value, :by, :ts)
+ON CONFLICT(team_id, channel_id, name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by,
+    set_ts = excluded.set_ts
+    WHERE excluded.set_ts > channel_setting.set_ts
+
+-- attachments
+-- What became of the files of a conversation's messages.
+SELECT m.ts, a.file_id, a.format, a.reason, a.size, a.sha256, a.name
+FROM attachment a JOIN message m ON m.id = a.message_id WHERE m.conversation_id = :conversation
+
+-- keep_file
+-- Once, whatever else brings it.
+INSERT INTO file(sha256, data) VALUES (:sha256, :data) ON CONFLICT DO NOTHING
+
+-- attach
+-- What became of a message's file, in the place of what was noted before.
+INSERT INTO attachment(message_id, file_id, format, reason, size, sha256, name)
+VALUES (:message, :file, :format, :reason, :size, :sha256, :name)
+ON CONFLICT(message_id, file_id) DO UPDATE SET format = excluded.format, reason = excluded.reason,
+    size = excluded.size, sha256 = excluded.sha256, name = excluded.name
+
+-- file_data
+-- What the model reads of a file.
+SELECT data FROM file WHERE sha256 = :sha256
+
+-- attached_to
+-- Whether a message's files were read.
+SELECT file_id FROM attachment WHERE message_id = :message
+
+-- detach
+-- The message does not bring it any more; with the last that did, its bytes go (by a trigger).
+DELETE FROM attachment WHERE message_id = :message AND file_id = :file
+
+-- quoted
+-- What conversations about threads of this channel have taken from this message.
+SELECT m.id, m.edit_ts, m.deleted_at FROM (
+    SELECT DISTINCT channel_id FROM conversation WHERE team_id = :team AND about_channel = :channel) AS c
+JOIN message m ON m.team_id = :team AND m.channel_id = c.channel_id AND m.ts > :ts AND m.ts < :end
+JOIN conversation o ON o.id = m.conversation_id AND o.about_channel = :channel
+
+-- busy
+-- How many threads of a workspace want something, and how many of these are worked on.
+SELECT count(*) AS pending,
+    coalesce(sum(CASE WHEN lease_owner IS NOT NULL AND lease_until > :now THEN 1 ELSE 0 END), 0) AS running
+FROM conversation WHERE team_id = :team AND pending_at IS NOT NULL
+
+-- kept_of
+-- What is kept of somebody's words.
+SELECT count(*) AS messages, count(DISTINCT conversation_id) AS threads, min(ts) AS oldest FROM message
+WHERE team_id = :team AND user_id = :user AND role = 'user' AND deleted_at IS NULL
+
+-- shown_by
+-- The turn that a message of Bobbin shows the answer of.
+SELECT t.id, t.seq, t.conversation_id FROM reply_part p JOIN turn t ON t.id = p.turn_id
+WHERE p.team_id = :team AND p.channel_id = :channel AND p.ts = :ts AND p.kind <> 'notice'
+
+-- read_in
+-- Whose messages a turn read, and how many of them a summary stood for.
+SELECT m.role, m.user_id, count(*) AS messages, min(m.ts) AS first, max(m.ts) AS last,
+    sum(CASE WHEN t.seq < :until_seq OR t.seq = :until_seq AND m.ts <= :until_ts THEN 1 ELSE 0 END) AS condensed
+FROM turn t CROSS JOIN message m
+WHERE t.conversation_id = :conversation AND t.seq <= :seq AND m.turn_id = t.id AND m.deleted_at IS NULL
+    AND NOT (m.turn_id = :turn AND m.role = 'assistant')
+GROUP BY m.role, m.user_id ORDER BY first
+
+-- files_in
+-- The files of what a turn read.
+SELECT m.ts, m.files FROM turn t CROSS JOIN message m
+WHERE t.conversation_id = :conversation AND t.seq <= :seq AND m.turn_id = t.id AND m.deleted_at IS NULL
+    AND m.files <> '[]'
+ORDER BY m.ts
+
+-- summary_of
+-- What stands for the oldest part of a thread now, and since which turn something does.
+SELECT until_seq, until_ts, first_turn, turn_id FROM summary WHERE conversation_id = :conversation
+
+-- calls_of
+-- Every call of the model in a turn.
+SELECT model, estimated, input, cache_read, cache_write, output, micro_usd, request_id FROM call
+WHERE turn_id = :turn ORDER BY id

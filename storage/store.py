@@ -1,21 +1,42 @@
 """The Store in terms of named queries, the same for every database: each method is one transaction."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost
 from bot.events import Deleted, Edited, File, Muted, Person, Posted, Stopped
+from bot.insight import Kept, Receipt, Standing
 from bot.policy import Decision, ThreadState
-from bot.ports import Finish, Ingested, Line, Part, Stop, Store, Turn
-from storage import arrivals, turns
+from bot.ports import (
+    Booked,
+    Call,
+    Caps,
+    ChannelSetting,
+    Finish,
+    Gap,
+    History,
+    Ingested,
+    Line,
+    Part,
+    Place,
+    Read,
+    SettingName,
+    Stop,
+    Store,
+    Summary,
+    Turn,
+)
+from storage import arrivals, channels, feedback, files, inspect, ledger, summaries, turns
 from storage.connector import Connector, Query, Row, Transaction
 
 _log = structlog.get_logger(__name__)
 
 _EVER = 100 * 365 * arrivals.DAY
+_LONGEST_CALL = 3600 * 1000
+"""Milliseconds: no call lasts so long, its turn would have ended."""
 
 
 class ConversationStore(Store):
@@ -68,9 +89,26 @@ class ConversationStore(Store):
         self._must_hold(turn, held)
         return why
 
+    async def restart(self, turn: Turn) -> Turn:
+        """See `Store`."""
+        anew = await self._connector.write(turns.restart(turn))
+        if anew is None:
+            raise LeaseLost(f"turn {turn.id}: fence {turn.fence} is not the newest any more")
+        return anew
+
     async def history(self, turn: Turn) -> list[Line]:
         """See `Store`."""
         return await self._connector.read(_history(turn))
+
+    async def recall(self, turn: Turn) -> History:
+        """See `Store`."""
+        return await self._connector.read(summaries.recall(turn, _line))
+
+    async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
+        """See `Store`."""
+        held, kept = await self._connector.write(summaries.keep(turn, summary, made_of))
+        self._must_hold(turn, held)
+        return kept
 
     async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
         """See `Store`."""
@@ -89,6 +127,50 @@ class ConversationStore(Store):
         held, due = await self._connector.write(turns.dismiss(turn, authors, reason))
         self._must_hold(turn, held)
         return due
+
+    async def begin_call(self, call: Call, caps: Caps) -> Booked:
+        """See `Store`."""
+        return await self._connector.write(ledger.begin(call, caps))
+
+    async def settle_call(self, call: Call) -> None:
+        """See `Store`."""
+        await self._connector.write(ledger.settle(call))
+
+    async def admins(self, team: str) -> list[str]:
+        """See `Store`."""
+        return await self._connector.read(_admins(team))
+
+    async def channel_settings(self, team: str, channel: str) -> dict[SettingName, ChannelSetting]:
+        """See `Store`."""
+        return await self._connector.read(channels.settings(team, channel))
+
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
+        """See `Store`."""
+        await self._connector.write(channels.set_channel(team, channel, setting))
+
+    async def reads(self, turn: Turn, places: Collection[Place]) -> dict[Place, Read]:
+        """See `Store`."""
+        return await self._connector.read(files.reads(turn, places))
+
+    async def keep_read(self, turn: Turn, place: Place, read: Read, data: bytes = b"") -> None:
+        """See `Store`."""
+        self._must_hold(turn, await self._connector.write(files.keep(turn, place, read, data)))
+
+    async def file_data(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """See `Store`."""
+        return await self._connector.read(files.data(hashes))
+
+    async def standing(self, team: str, user: str) -> Standing:
+        """See `Store`."""
+        return await self._connector.read(inspect.standing(team, user))
+
+    async def kept(self, team: str, user: str) -> Kept:
+        """See `Store`."""
+        return await self._connector.read(inspect.kept(team, user))
+
+    async def receipt(self, team: str, channel: str, ts: str) -> Receipt | None:
+        """See `Store`."""
+        return await self._connector.read(inspect.receipt(team, channel, ts))
 
     async def record_part(self, turn: Turn, part: Part) -> None:
         """See `Store`."""
@@ -112,6 +194,22 @@ class ConversationStore(Store):
         """See `Store`."""
         return await self._connector.write(turns.retry(turn_id))
 
+    async def turn_shown(self, team: str, channel: str, ts: str) -> int | None:
+        """See `Store`."""
+        return await self._connector.read(feedback.turn_shown(team, channel, ts))
+
+    async def again(self, turn_id: int, user: str) -> Ingested:
+        """See `Store`."""
+        return await self._connector.write(turns.again(turn_id, user))
+
+    async def rate(self, turn_id: int, user: str, *, good: bool) -> bool:
+        """See `Store`."""
+        return await self._connector.write(feedback.rate(turn_id, user, good=good))
+
+    async def explain(self, turn_id: int, user: str, why: str) -> bool:
+        """See `Store`."""
+        return await self._connector.write(feedback.explain(turn_id, user, why))
+
     async def accounted(self, thread: ThreadKey) -> set[str]:
         """See `Store`."""
         return await self._connector.read(_accounted(thread))
@@ -131,15 +229,20 @@ class ConversationStore(Store):
 
     async def recover(self, settle: float) -> int:
         """See `Store`."""
+        await self._connector.write(ledger.lose())
         return await self._connector.write(turns.recover(int(settle * 1000)))
 
-    async def heard(self, team: str, longest: float) -> float | None:
+    async def heard(self, team: str, longest: float) -> Gap | None:
         """See `Store`."""
         return await self._connector.write(_heard(team, int(longest * 1000)))
 
-    async def caught_up(self, team: str) -> None:
+    async def caught_up(self, team: str, gap: Gap) -> None:
         """See `Store`."""
-        await self._connector.write(_run("caught_up", {"team": team}))
+        await self._connector.write(_run("caught_up", {"team": team, "gaps": gap.number}))
+
+    async def channels(self, team: str, limit: int) -> list[str]:
+        """See `Store`."""
+        return await self._connector.read(_channels(team, limit))
 
     async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
         """See `Store`."""
@@ -149,6 +252,7 @@ class ConversationStore(Store):
         """See `Store`."""
         if overlooked := await self._connector.write(turns.sweep()):
             _log.error("conversations with waiting messages had been overlooked", count=overlooked)
+        await self._connector.write(ledger.lose(_LONGEST_CALL))
 
     async def scrub(self) -> None:
         """See `Store`."""
@@ -181,8 +285,9 @@ def _line(row: Row) -> Line:
         ts=row["ts"],
         author=row["user_id"],
         text=row["text"],
-        files=tuple(File(file["id"], file["name"]) for file in json.loads(row["files"])),
+        files=tuple(File(**file) for file in json.loads(row["files"])),
         turn=row["turn_id"],
+        seq=row["seq"],
         addressed=bool(row["addressed"]),
         external=bool(row["external"]),
         unsure=row["external"] is None,
@@ -190,7 +295,8 @@ def _line(row: Row) -> Line:
 
 
 def _history(turn: Turn) -> Transaction[list[Line]]:
-    rows = yield Query("history", {"conversation": turn.conversation, "turn": turn.id, "seq": turn.seq})
+    here = {"conversation": turn.conversation, "turn": turn.id, "seq": turn.seq}
+    rows = yield Query("history", {**here, "after": -1, "after_ts": ""})
     return [_line(row) for row in rows]
 
 
@@ -198,7 +304,8 @@ def _people(team: str, ids: Sequence[str]) -> Transaction[dict[str, Person]]:
     known: dict[str, Person] = {}
     for user in ids:
         for row in (yield Query("find_person", {"team": team, "user": user})):
-            known[user] = Person(user, row["name"], guest=bool(row["guest"]), external=bool(row["external"]))
+            roles = {role: bool(row[role]) for role in ("guest", "external", "admin")}
+            known[user] = Person(user, row["name"], **roles)
     return known
 
 
@@ -211,9 +318,14 @@ def _learn(team: str, people: Sequence[Person]) -> Transaction[None]:
             "name": person.name,
             "guest": int(person.guest),
             "external": int(person.external),
+            "admin": int(person.admin),
             "now": now,
         }
         yield Query("learn", learned)
+
+
+def _admins(team: str) -> Transaction[list[str]]:
+    return [row["user_id"] for row in (yield Query("admins", {"team": team}))]
 
 
 def _accounted(thread: ThreadKey) -> Transaction[set[str]]:
@@ -231,11 +343,15 @@ def _orphans() -> Transaction[list[tuple[str, str, str]]]:
     return [(row["team_id"], row["channel_id"], row["ts"]) for row in rows]
 
 
-def _heard(team: str, longest: int) -> Transaction[float | None]:
+def _heard(team: str, longest: int) -> Transaction[Gap | None]:
     now = yield from arrivals.clock()
     rows = yield Query("heard", {"team": team, "now": now, "before": now - longest})
     since = rows[0]["missed_since"]
-    return None if since is None else since / 1000
+    return None if since is None else Gap(since / 1000, rows[0]["gaps"])
+
+
+def _channels(team: str, limit: int) -> Transaction[list[str]]:
+    return [row["channel_id"] for row in (yield Query("channels", {"team": team, "limit": limit}))]
 
 
 def _lively(team: str, after: str, limit: int) -> Transaction[list[ThreadKey]]:
@@ -250,5 +366,5 @@ def _next_due() -> Transaction[float | None]:
     return None if due is None else max(0, due - now) / 1000
 
 
-def _run(name: str, params: Mapping[str, str]) -> Transaction[None]:
+def _run(name: str, params: Mapping[str, str | int]) -> Transaction[None]:
     yield Query(name, params)

@@ -5,12 +5,14 @@ fails, somebody else owns it now, and nothing is written.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.conversation import ThreadKey
 from bot.ports import Finish, Ingested, Line, Part, Stop, Turn
 from storage.arrivals import DAY, clock, files_json, line_up, note_due
 from storage.connector import Query, Row, Transaction
+from storage.quotes import ts_of
 
 
 def claim(owner: str, limit: int, lease: int) -> Transaction[list[Turn]]:
@@ -30,13 +32,11 @@ def _open(conversation: Row, now: int, *, died: bool) -> Transaction[Turn | None
     """The open turn, else the one that is wanted again, else a new one; None where nothing waits."""
     here = {"conversation": conversation["id"]}
     if rows := (yield Query("open_turn_of", here)):
-        resumed = yield Query(
-            "resume_turn", {"turn": rows[0]["id"], "fence": conversation["fence"], "died": int(died)}
-        )
-        return (yield from _turn(conversation, rows[0], deaths=resumed[0]["deaths"], resumed=True))
+        open_turn = {"turn": rows[0]["id"], "fence": conversation["fence"], "died": int(died)}
+        rows = yield Query("resume_turn", open_turn)
+        return (yield from _turn(conversation, rows[0], resumed=True))
     if rows := (yield Query("wanted_again", here)):
-        yield Query("reopen_turn", {"turn": rows[0]["id"], "fence": conversation["fence"]})
-        yield Query("drop_answer", {"turn": rows[0]["id"]})
+        yield from _reopen(rows[0], conversation["fence"], now)
         return (yield from _turn(conversation, rows[0], resumed=True))
     if not (yield Query("waits", here))[0]["count"]:
         yield Query("unlease", {**here, "fence": conversation["fence"], "not_before": 0})
@@ -47,11 +47,26 @@ def _open(conversation: Row, now: int, *, died: bool) -> Transaction[Turn | None
     return (yield from _turn(conversation, rows[0]))
 
 
-def _turn(conversation: Row, turn: Row, *, deaths: int = 0, resumed: bool = False) -> Transaction[Turn]:
+def _reopen(turn: Row, fence: int, now: int) -> Transaction[None]:
+    """A turn is tried again, or, where it has an answer, answered again: that one is kept."""
+    here = {"turn": turn["id"]}
+    if turn["state"] == "answered":
+        yield Query("keep_version", {**here, "now": now})
+        for part in (yield Query("drop_attachments", here)):
+            where = {"team": part["team_id"], "channel": part["channel_id"], "ts": part["ts"]}
+            yield Query("record_orphan", {**where, **here})
+    yield Query("reopen_turn", {**here, "fence": fence, "now": now})
+    yield Query("drop_answer", here)
+
+
+def _turn(conversation: Row, turn: Row, *, resumed: bool = False) -> Transaction[Turn]:
     said = yield Query("turn_input", {"turn": turn["id"]})
     parts = yield Query("turn_parts", {"turn": turn["id"]})
+    here = {"team": conversation["team_id"], "channel": conversation["channel_id"]}
+    chosen = {row["name"]: row["value"] for row in (yield Query("channel_settings", here))}
     asked = [row for row in said if row["addressed"] and row["deleted_at"] is None]
     before: dict[str, Any] = dict(turn) if "answer" in turn.keys() else {}  # noqa: SIM118  a Row is no dict
+    earlier = (yield Query("newest_version", {"turn": turn["id"]})) if resumed else []
     return Turn(
         id=turn["id"],
         conversation=conversation["id"],
@@ -64,15 +79,24 @@ def _turn(conversation: Row, turn: Row, *, deaths: int = 0, resumed: bool = Fals
         newest_ts=said[-1]["ts"] if said else conversation["thread_ts"],
         called_ts=max((max(row["ts"], row["edit_ts"]) for row in said), default=conversation["thread_ts"]),
         askers=tuple(dict.fromkeys(row["user_id"] for row in asked)),
-        summoned=bool(conversation["direct"]) or any(row["summons"] for row in asked),
+        summoned=bool(conversation["direct"] or earlier) or any(row["summons"] for row in asked),
         resumed=resumed,
-        deaths=deaths,
+        deaths=before.get("deaths", 0),
         backfill=bool(conversation["backfill"]),
         stopping=before.get("stop_asked"),
         answer=before.get("answer"),
+        earlier=earlier[0]["text"] if earlier else "",
         stop_reason=before.get("stop_reason", ""),
         parts=tuple(Part(row["ts"], row["kind"], row["part"]) for row in parts),
+        about=_about(conversation),
+        instructions=chosen.get("instructions", ""),
+        model=chosen.get("model", ""),
     )
+
+
+def _about(conversation: Row) -> ThreadKey | None:
+    channel, thread = conversation["about_channel"], conversation["about_thread"]
+    return ThreadKey(conversation["team_id"], channel, thread) if channel else None
 
 
 def _hold(turn: Turn) -> Transaction[bool]:
@@ -94,6 +118,16 @@ def extend(turn: Turn, lease: int) -> Transaction[tuple[bool, str | None]]:
     return (True, rows[0]["stop_asked"]) if rows else (False, None)
 
 
+def restart(turn: Turn) -> Transaction[Turn | None]:
+    """The turn with its input as it is now, to be answered anew; None where it is not ours any more."""
+    if not (yield from _hold(turn)):
+        return None
+    conversation = yield Query("conversation", {"conversation": turn.conversation})
+    rows = yield Query("begin_anew", {"turn": turn.id})
+    now = yield from _turn(conversation[0], rows[0])
+    return replace(now, earlier=turn.earlier, summoned=now.summoned or bool(turn.earlier), deaths=turn.deaths)
+
+
 def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
     """Put what Slack knows of the thread before its first turn; what is stored already stays as it is."""
     if not (yield from _hold(turn)):
@@ -102,9 +136,12 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
     first = yield Query("before_turn", {"conversation": turn.conversation, "now": now})
     for line in lines:
         # What is newer comes by its own event, to be answered; what was deleted since it was read stays away.
-        where = {"team": turn.thread.team, "channel": turn.thread.channel, "ts": line.ts}
+        source = turn.about or turn.thread
+        where = {"team": turn.thread.team, "channel": source.channel, "ts": line.ts}
         if line.ts > turn.called_ts or (yield Query("is_tombstone", where)):
             continue
+        if turn.about is not None:
+            where |= {"channel": turn.thread.channel, "ts": ts_of(line.ts, turn.thread)}
         yield Query(
             "add_message",
             {
@@ -144,6 +181,7 @@ def record_part(turn: Turn, part: Part) -> Transaction[bool]:
     where = {"team": turn.thread.team, "channel": turn.thread.channel, "ts": part.ts, "turn": turn.id}
     if held:
         yield Query("record_part", {**where, "part": part.part, "kind": part.kind})
+        yield Query("forget_orphan", {"team": where["team"], "channel": where["channel"], "ts": where["ts"]})
     else:
         yield Query("record_orphan", where)
     return held
@@ -164,6 +202,7 @@ def record_answer(turn: Turn, answer: str, stop: Stop) -> Transaction[bool]:
             "output": stop.usage.output,
             "cache_read": stop.usage.cache_read,
             "cache_write": stop.usage.cache_write,
+            "size": stop.usage.total,
         },
     )
     return True
@@ -180,15 +219,20 @@ def finish(turn: Turn, end: Finish) -> Transaction[tuple[bool, bool]]:
         where = {"team": key.team, "channel": key.channel, "ts": ts}
         yield Query("drop_part", where)
         yield Query("record_orphan", {**where, "turn": turn.id})
+    state, answer = end.state, end.answer
+    if state == "cancelled" and not answer and turn.earlier:
+        # Nothing came of answering it again: what stands there holds.
+        yield Query("take_version", {"turn": turn.id})
+        state, answer = "answered", turn.earlier
     yield Query(
         "close_turn",
-        {"turn": turn.id, "state": end.state, "error": end.error, "reason": end.reason, "now": now},
+        {"turn": turn.id, "state": state, "error": end.error, "reason": end.reason, "now": now},
     )
     if end.state == "silent" and not turn.summoned:
         yield Query("call_summons", {"turn": turn.id})
     shown = yield Query("first_part", {"turn": turn.id})
     deleted = yield Query("was_deleted", {"turn": turn.id})
-    if end.answer and shown and not deleted:
+    if answer and shown and not deleted:
         yield Query(
             "add_answer",
             {
@@ -196,7 +240,7 @@ def finish(turn: Turn, end: Finish) -> Transaction[tuple[bool, bool]]:
                 "team": key.team,
                 "channel": key.channel,
                 "ts": shown[0]["ts"],
-                "text": end.answer,
+                "text": answer,
                 "turn": turn.id,
                 "now": now,
             },
@@ -225,6 +269,29 @@ def retry(turn_id: int) -> Transaction[Ingested]:
     yield from line_up(rows[0]["conversation_id"], now)
     yield Query("settle_pending", {"conversation": rows[0]["conversation_id"]})
     return Ingested("retry", wake=True)
+
+
+def again(turn_id: int, user: str) -> Transaction[Ingested]:
+    """Queue a turn to be answered again."""
+    rows = yield Query("again_of", {"turn": turn_id, "user": user})
+    if not rows:
+        return Ingested("no such turn", note="again_unknown")
+    found = rows[0]
+    if not found["asked"]:
+        return Ingested("not asked by them", note="again_not_yours")
+    if not found["newest"]:
+        return Ingested("not the newest answer", note="again_older")
+    if found["state"] == "open":
+        return Ingested("being answered", note="again_busy")
+    if found["state"] == "failed":
+        return (yield from retry(turn_id))
+    if not found["answered"]:
+        return Ingested("no answer", note="again_unknown")
+    now = yield from clock()
+    yield Query("ask_again", {"turn": turn_id})
+    yield from line_up(found["conversation_id"], now)
+    yield Query("settle_pending", {"conversation": found["conversation_id"]})
+    return Ingested("again", wake=True)
 
 
 def recover(settle: int) -> Transaction[int]:

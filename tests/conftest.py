@@ -1,6 +1,7 @@
 """How many examples the properties get: the same few each time, or many new ones every night.
 
-`HYPOTHESIS_PROFILE=nightly pytest ...` looks further. A failure prints the line that brings its example back.
+`HYPOTHESIS_PROFILE=nightly pytest --timeout=3600 ...` looks further. A failure prints the line that brings
+its example back.
 """
 
 import os

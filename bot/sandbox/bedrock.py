@@ -25,9 +25,11 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.bedrock_rules import Refusal, check, model_of, prompt_tokens, tokens
+from bot.sandbox.bedrock_cache import Cache, Read
+from bot.sandbox.bedrock_rules import Claude, Refusal, check, model_of, thinking, tokens
 from bot.sandbox.bedrock_stream import KINDS, STOP_REASONS, Fault, Over, Stream, befall
 from bot.sandbox.faults import Faults
+from bot.sandbox.guardrail import judge
 from bot.sandbox.scripted import Scripted, deltas
 
 _ROUTE = re.compile(r"/model/(?P<id>[^?]+)/(?P<operation>converse|converse-stream)")
@@ -49,13 +51,21 @@ class Asked:
     ended: str = ""  # then completed, refused (by a rule), fault (of the kind `fault`), client_disconnected
     fault: str = ""
     answer: str = ""
+    sent: str = ""  # so much of it
+    read: Read | None = None  # how many tokens, from where; None: it was not answered
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What Bedrock bills for it, also where the stream did not get to its end to say so."""
+        return self.read.usage(tokens(self.sent), always=not self.streaming) if self.read else {}
 
 
 class Bedrock:
     """The server. `hold` lets no request get past its first event until `release`.
 
     `window` is the largest prompt that any model takes, in tokens; `delay` are the seconds before the first
-    text, `pace` those between deltas. All may be changed any time.
+    text, `pace` those between deltas; `clock` tells the prompt cache the time, in seconds. All may be changed
+    any time.
     """
 
     def __init__(
@@ -63,6 +73,8 @@ class Bedrock:
     ) -> None:
         self.model = model or Scripted()
         self.window, self.delay, self.pace = window, delay, pace
+        self.clock: Callable[[], float] = time.monotonic
+        self.cache = Cache()
         self.faults = Faults(Fault)
         self.requests: list[Asked] = []
         self.open = self.most_open = 0
@@ -159,30 +171,38 @@ class Bedrock:
         if asked.fault != "empty":
             system = "\n".join(block.get("text", "") for block in asked.body.get("system") or [])
             asked.answer = self.model.answer(messages, system)
-        reason = asked.fault if asked.fault in STOP_REASONS else "end_turn"
+        verdict = judge(asked.body, asked.answer)
+        asked.answer = verdict.answer
+        reason = "guardrail_intervened" if verdict.intervened else "end_turn"
+        reason = asked.fault if asked.fault in STOP_REASONS else reason
+        trace = {"trace": {"guardrail": verdict.trace}} if verdict.trace else {}
+        asked.read = Read()
+        if verdict.asked:
+            asked.read = self.cache.read(asked.model_id, asked.body, claude, self.clock())
         if not asked.streaming:
             await self._think(asked)
-            return _whole(asked, reason)
+            return _whole(asked, reason, trace)
         stream = Stream(request, asked.request_id, fault)
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
             with suppress(Over):
-                await self._stream(stream, asked, reason, thinks=claude.thinks)
+                await self._stream(stream, asked, claude)
+                await stream.end(reason, _metadata(asked, trace))
         finally:
             self.open -= 1
         return stream.response
 
-    async def _stream(self, stream: Stream, asked: Asked, reason: str, *, thinks: bool) -> None:
+    async def _stream(self, stream: Stream, asked: Asked, claude: Claude) -> None:
         await stream.start()
-        if thinks:
+        if thinking(asked.body, claude) in ("adaptive", "enabled"):
             await stream.think(_THOUGHT)
         await self._think(asked)
         for delta in deltas(asked.answer):
+            asked.sent += delta
             await stream.text(delta)
             await asyncio.sleep(self.pace)
         await stream.end_block()
-        await stream.end(reason, _usage(asked), _milliseconds(asked))
 
     async def _think(self, asked: Asked) -> None:
         self._note()
@@ -190,22 +210,18 @@ class Bedrock:
         await asyncio.sleep(self.delay + self.model.wait(asked.body["messages"]))
 
 
-def _whole(asked: Asked, reason: str) -> web.Response:
+def _whole(asked: Asked, reason: str, trace: dict[str, Any]) -> web.Response:
+    asked.sent = asked.answer
     content = [{"text": asked.answer}] if asked.answer else []
     answer: dict[str, Any] = {"output": {"message": {"content": content, "role": "assistant"}}}
-    answer |= {"stopReason": reason, "metrics": {"latencyMs": _milliseconds(asked)}}
-    answer["usage"] = _usage(asked) | {"cacheReadInputTokens": 0, "cacheWriteInputTokens": 0}
+    answer |= {"stopReason": reason, **_metadata(asked, trace)}
     return web.json_response(answer, headers={"x-amzn-requestid": asked.request_id})
 
 
-def _milliseconds(asked: Asked) -> int:
-    return int(1000 * (time.time() - asked.started_at))
-
-
-def _usage(asked: Asked) -> dict[str, int]:
-    """Count the tokens of a request and its answer; what a cache would save is not reckoned, all is new."""
-    read, written = prompt_tokens(asked.body), tokens(asked.answer)
-    return {"inputTokens": read, "outputTokens": written, "totalTokens": read + written}
+def _metadata(asked: Asked, trace: dict[str, Any]) -> dict[str, Any]:
+    """What Bedrock tells of a call at its end."""
+    milliseconds = int(1000 * (time.time() - asked.started_at))
+    return {"usage": asked.usage, "metrics": {"latencyMs": milliseconds}, **trace}
 
 
 def _error(refusal: Refusal, request_id: str) -> web.Response:

@@ -23,6 +23,8 @@ _FORMATS: dict[str, list[str]] = DATA["formats"]
 _BODY_BYTES = 25_000_000
 _IMAGE_TOKENS = 1600
 _CACHE_POINTS = 4
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_LEAST_BUDGET = 1024
 
 
 class Refusal(Exception):
@@ -46,6 +48,9 @@ class Claude:
     sampling: bool = False  # `temperature`, `topP` are taken
     bare_id: bool = False  # offered without an inference profile
     thinks: bool = False  # unless told not to
+    thinking: tuple[str, ...] = ("adaptive",)  # what it can be told
+    efforts: int = 5  # how many of `_EFFORTS` it takes
+    cache: int = 512  # the shortest prefix that is cached, in tokens
 
 
 def model_of(model_id: str) -> Claude:
@@ -77,11 +82,12 @@ def check(body: Body, size: int, claude: Claude, window: int) -> None:
             raise Refusal("blank", where=f"system.{index}")
     _check_documents(messages)
     _check_cache_points(body)
+    _check_thinking(body, claude)
     config = body.get("inferenceConfig") or {}
     for name, theirs in (("temperature", "temperature"), ("topP", "top_p")):
         if name in config and not claude.sampling:
             raise Refusal("sampling", name=theirs)
-    if config.get("maxTokens", 1) > claude.output:
+    if _max_tokens(body) > claude.output:
         raise Refusal("max_tokens", limit=claude.output)
     if (prompt := prompt_tokens(body)) > (limit := min(window, claude.window)):
         raise Refusal("window", prompt=prompt, limit=limit)
@@ -94,17 +100,18 @@ def tokens(text: str) -> int:
 
 def prompt_tokens(body: Body) -> int:
     """Tokens of all that a request asks the model to read."""
-    return sum(_block_tokens(block) for blocks in _lists(body) for block in blocks)
+    return sum(block_tokens(block) for _, blocks in lists(body) for block in blocks)
 
 
-def _lists(body: Body) -> Iterator[list[Body]]:
-    """The lists of blocks in the order in which a cache reads them: system, then each message."""
-    yield body.get("system") or []
+def lists(body: Body) -> Iterator[tuple[str, list[Body]]]:
+    """Whose words, and their blocks, in the order in which a cache reads them: system, then each message."""
+    yield "system", body.get("system") or []
     for message in body["messages"]:
-        yield message["content"]
+        yield message["role"], message["content"]
 
 
-def _block_tokens(block: Body) -> int:
+def block_tokens(block: Body) -> int:
+    """Tokens of one block; a cache point has none."""
     if "document" in block:
         return tokens(block["document"]["source"].get("bytes", ""))
     return _IMAGE_TOKENS if "image" in block else tokens(block.get("text", ""))
@@ -168,8 +175,42 @@ def _check_documents(messages: list[Body]) -> None:
 
 
 def _check_cache_points(body: Body) -> None:
-    if any(blocks and "cachePoint" in blocks[0] for blocks in _lists(body)):
-        raise Refusal("cache_nothing")
-    found = sum("cachePoint" in block for blocks in _lists(body) for block in blocks)
-    if found > _CACHE_POINTS:
-        raise Refusal("cache_points", found=found)
+    ttls: list[str] = []
+    for _, blocks in lists(body):
+        for before, block in itertools.pairwise([None, *blocks]):
+            if block and "cachePoint" in block:
+                if not before:
+                    raise Refusal("cache_nothing")
+                if before.get("document", {"format": "pdf"})["format"] != "pdf":
+                    raise Refusal("cache_document")
+                ttls.append(block["cachePoint"].get("ttl", "5m"))
+    if len(ttls) > _CACHE_POINTS:
+        raise Refusal("cache_points", found=len(ttls))
+    if ttls != sorted(ttls):  # "1h" before "5m"
+        raise Refusal("cache_order")
+
+
+def thinking(body: Body, claude: Claude) -> str:
+    """How the model is to think: adaptive, enabled, between_tools, disabled."""
+    fields = body.get("additionalModelRequestFields") or {}
+    kind: str = (fields.get("thinking") or {}).get("type", "adaptive" if claude.thinks else "disabled")
+    return kind
+
+
+def _check_thinking(body: Body, claude: Claude) -> None:
+    fields = body.get("additionalModelRequestFields") or {}
+    kind = thinking(body, claude)
+    effort = (fields.get("output_config") or {}).get("effort", "high")
+    if "thinking" in fields and kind not in claude.thinking:
+        raise Refusal("thinking", kind=kind)
+    efforts = _EFFORTS[: 3 if kind in ("disabled", "between_tools") else claude.efforts]
+    if effort not in efforts:
+        raise Refusal("effort", effort=effort)
+    budget = fields["thinking"].get("budget_tokens", 0) if kind == "enabled" else None
+    if budget is not None and not _LEAST_BUDGET <= budget < _max_tokens(body):
+        raise Refusal("thinking_budget", least=_LEAST_BUDGET)
+
+
+def _max_tokens(body: Body) -> int:
+    limit: int = (body.get("inferenceConfig") or {}).get("maxTokens", 1)
+    return limit

@@ -78,10 +78,10 @@ class Stream:
         await self._send("contentBlockStop", contentBlockIndex=self._block)
         self._block += 1
 
-    async def end(self, reason: str, usage: dict[str, int], milliseconds: int) -> None:
+    async def end(self, reason: str, metadata: dict[str, Any]) -> None:
         """Send what comes last, and end the body."""
         await self._send("messageStop", stopReason=reason)
-        await self._send("metadata", usage=usage, metrics={"latencyMs": milliseconds})
+        await self._send("metadata", **metadata)
         await self.response.write_eof()
 
     async def _delta(self, **delta: Any) -> None:

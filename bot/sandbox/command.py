@@ -1,10 +1,11 @@
 """`python -m bot sandbox`: Slack, Bedrock and a page on loopback, and Bobbin as a process between them."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from bot.sandbox.bedrock import Bedrock
+from bot.sandbox.bedrock import Asked, Bedrock
 from bot.sandbox.page import Page
 from bot.sandbox.slack import Slack
 
@@ -20,6 +21,7 @@ _REFUSED = 78  # Bobbin's exit code for settings that it cannot start with
 _AGAIN_SECONDS, _END_SECONDS = 1, 10
 _ALWAYS = {"HOST": "127.0.0.1", "NO_PROXY": "127.0.0.1", "LOG_FORMAT": "console", "DRAIN_SECONDS": "2"}
 _ALWAYS |= {"LEASE_SECONDS": "10", "RECOVERY_SETTLE_SECONDS": "1"}  # a crash is mended soon
+_ALWAYS |= {"LOG_LEVEL": "DEBUG"}  # the page shows it
 _AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true"}
 _ASTRAY = ("aws_", "bedrock_", "port", "metrics_", "http_proxy", "https_proxy", "all_proxy")
 
@@ -43,15 +45,20 @@ async def run(*, port: int, model: Literal["scripted", "bedrock"]) -> None:
         variables |= {"SLACK_API_URL": slack.api_url, "DATABASE_URL": f"sqlite:///{home}/bobbin.db"}
         variables |= {"PYTHONPATH": os.pathsep.join(sys.path), **_ALWAYS}
         inherited = dict(os.environ)  # noqa: TID251  handed on whole to a process, not read as settings
+        asked, trouble = list[Asked](), dict[str, Callable[[], object]]()
         if model == "scripted":  # nothing of the person's own, be it in .env, may lead elsewhere
             inherited = {name: v for name, v in inherited.items() if not name.lower().startswith(_ASTRAY)}
             bedrock = await stack.enter_async_context(Bedrock(delay=0.6, pace=0.03))
+            asked, fault = bedrock.requests, bedrock.faults.add
+            trouble["throttle"] = partial(fault, "throttled", times=2)  # the third try gets through
+            trouble["cut"] = partial(fault, "reset", after_events=6)
             variables |= {"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock.url, "AWS_REGION": "us-east-1", **_AWS}
         directory = home if model == "scripted" else Path.cwd()
         bobbin = Bobbin(directory, inherited | variables, home / "bobbin.log", slack.workspace.changed)
         stack.push_async_callback(bobbin.close)
-        page = Page(slack, lambda: {"model": model, **bobbin.facts}, bobbin.kill)
+        page = Page(slack, lambda: {"model": model, **bobbin.facts}, asked, {"kill": bobbin.kill, **trouble})
         stack.push_async_callback(page.close)
+        slack.workspace.manifest = await _manifest(directory, inherited | variables)
         try:
             address = await page.start(port)
         except OSError as error:
@@ -65,6 +72,14 @@ async def run(*, port: int, model: Literal["scripted", "bedrock"]) -> None:
         print(f"Bobbin's log: {bobbin.log}")  # noqa: T201  what a person reads
         print(f"Bobbin's sandbox: {address}  (Ctrl-C ends it)", flush=True)  # noqa: T201  the same
         await stopping.wait()
+
+
+async def _manifest(directory: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what Bobbin declares of itself, as Slack is told when the app is installed."""
+    command = (sys.executable, "-m", "bot", "manifest")
+    process = await asyncio.create_subprocess_exec(*command, cwd=directory, env=environment, stdout=PIPE)
+    told, _ = await process.communicate()
+    return dict(json.loads(told or "{}"))
 
 
 class Bobbin:
@@ -83,8 +98,9 @@ class Bobbin:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Its process id, the exit codes so far (-9: by signal 9), and where its log is."""
-        return {"pid": self._process and self._process.pid, "ends": self._ends, "log": str(self.log)}
+        """Its process id, the exit codes so far (-9: by signal 9), where its log is, and the log."""
+        facts = {"pid": self._process and self._process.pid, "ends": self._ends, "log": str(self.log)}
+        return facts | {"lines": self.log.read_text("utf-8", "replace").splitlines()}
 
     async def _keep(self) -> None:
         while not self.refused:

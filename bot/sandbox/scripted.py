@@ -56,10 +56,13 @@ class Scripted:
         """Return the whole answer to the newest user message, which may hold words of several people."""
         del system  # a script needs no telling who it is
         newest = list(_said(messages[-1:]))
+        if newest[-1].words.startswith("Summarise everything above"):
+            return "\n".join(_facts(messages)) or "Nothing that anybody wanted to be remembered."
         if exact := _asked(newest, r"say exactly:\s*(.*)"):
             return exact
         said = [one for one in _said(messages) if one.who]
-        text = ", then ".join(_sums(messages))
+        asked = _asked(newest, r"what should you remember")
+        text = "\n".join(_facts(messages)) if asked else ", then ".join(_sums(messages))
         text = text or next((text for pattern, text in _pieces(said) if _asked(newest, pattern)), "")
         if not text:
             quotes = "\n".join(one.quote for one in newest)
@@ -93,7 +96,19 @@ def _said(messages: Messages) -> Iterator[Said]:
             if message["role"] == "assistant":
                 yield Said("", text)
             else:
-                yield Said(framed["who"], framed["words"].strip()) if framed else Said("Somebody", text)
+                nobody = "" if text.startswith("<summary") else "Somebody"
+                yield Said(framed["who"], framed["words"].strip()) if framed else Said(nobody, text)
+
+
+def _facts(messages: Messages) -> list[str]:
+    """Return what somebody wanted to be remembered, and what notes on earlier talk say of that."""
+    facts: dict[str, None] = {}
+    for one in _said(messages):
+        if one.words.startswith("<summary"):
+            facts.update(dict.fromkeys(re.findall(r"^- .*", one.words, re.MULTILINE)))
+        elif one.who and (fact := re.search(r"remember that [^.\n]*", one.words, re.IGNORECASE)):
+            facts[f"- {one.who}: {fact[0]}"] = None
+    return list(facts)
 
 
 def _asked(said: list[Said], pattern: str) -> str:

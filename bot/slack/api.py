@@ -29,22 +29,31 @@ from bot.slack.pacing import Pacer
 _log = structlog.get_logger(__name__)
 
 METHODS: Mapping[str, str] = {
+    "agents.sessions.rename": "chat:write",
     "agents.sessions.setStatus": "chat:write",
     "apps.connections.open": "",
     "assistant.threads.setStatus": "chat:write",
+    "assistant.threads.setSuggestedPrompts": "assistant:write",
     "auth.test": "",
     "chat.appendStream": "chat:write",
     "chat.delete": "chat:write",
+    "chat.getPermalink": "",
     "chat.postEphemeral": "chat:write",
     "chat.postMessage": "chat:write",
     "chat.startStream": "chat:write",
     "chat.stopStream": "chat:write",
     "chat.update": "chat:write",
     "conversations.history": "channels:history",
+    "conversations.info": "channels:read groups:read",
     "conversations.replies": "channels:history",
+    "files.completeUploadExternal": "files:write",
+    "files.getUploadURLExternal": "files:write",
+    "files.info": "files:read",
     "reactions.add": "reactions:write",
     "reactions.remove": "reactions:write",
     "users.info": "users:read",
+    "views.open": "",
+    "views.publish": "",
 }
 """Every method that Bobbin calls, and the bot scope it needs (apps.connections.open: an app token)."""
 
@@ -72,6 +81,7 @@ _NOT_ALLOWED = (
     "messages_tab_disabled",
     "missing_scope",
     "no_permission",
+    "not_agent_app",
     "not_authorized",
     "not_in_channel",
     "org_login_required",

@@ -14,12 +14,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import BadConfiguration, SlackError, SlackLimited, SlackUnreachable
 from bot.events import Invited
 from bot.slack.api import SlackAPI
+from bot.slack.downloads import Downloads, origin_of_files
 from bot.slack.history import NOTICE_EVENT, History
 from bot.slack.incoming import Me
 from bot.slack.listeners import Listeners
 from bot.slack.pacing import Pacer
 from bot.slack.rereading import Rereading
 from bot.slack.socket_mode import SocketMode
+from bot.slack.uploads import Uploads
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +52,8 @@ class Slack:
     bot_token: str
     app_token: str
     socket_url: str
+    downloads: Downloads
+    uploads: Uploads
     known_at: float
     """monotonic() when `socket_url` was given: its ticket does not keep."""
 
@@ -150,4 +154,16 @@ async def connect(
             enterprise=str(facts.get("enterprise_id") or ""),
         )
         _log.info("known to Slack", team=me.team, user=me.user)
-        yield Slack(api, client, session, me, bot_token, app_token, str(opened.get("url", "")), monotonic())
+        origin = origin_of_files(api_url)
+        yield Slack(
+            api,
+            client,
+            session,
+            me,
+            bot_token,
+            app_token,
+            str(opened.get("url", "")),
+            Downloads(api, session, bot_token, origin),
+            Uploads(api, session, origin),
+            monotonic(),
+        )

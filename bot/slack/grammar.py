@@ -12,6 +12,7 @@ from bot.slack.links import JOINER, code
 GRAVE = "\u02cb"  # looks like a backtick, is none
 LONGEST_RUN = 16
 LONGEST_WORD = 1000
+LONGEST_CODE = 500
 
 # Written without spaces between words: they flow at once, and an address ends before them.
 _EAST_ASIAN = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"

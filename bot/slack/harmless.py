@@ -21,8 +21,8 @@ class Outgoing:
     """One answer on its way out: `feed` it the model's deltas, show what comes back, then `close` it.
 
     `names` are the people known in the thread (user id -> name); `links` says which links stay whole.
-    What is held back is an unfinished word, or an unfinished `<...`, link, entity or fence line, at most some
-    hundred characters of it.
+    What is held back is an unfinished word, or an unfinished `<...`, link, entity, inline code or fence line,
+    at most some hundred characters of it.
     """
 
     def __init__(self, names: Mapping[str, str] | None = None, links: Links | None = None) -> None:
@@ -197,14 +197,31 @@ class Outgoing:
         if len(run) > grammar.LONGEST_RUN:
             return self._take(len(run), grammar.GRAVE * len(run))
         if not self._span:
-            self._take(len(run), run)
-            self._span = run
-            return True
+            ends = self._code_ends(run)
+            if ends:
+                self._take(len(run), run)
+                self._span = run
+            elif ends is False:
+                self._take(len(run), grammar.GRAVE * len(run))
+            return ends is not None
         self._at += len(run)
         self._write(run, guard=False)
         if run == self._span:
             self._span = ""
         return True
+
+    def _code_ends(self, run: str) -> bool | None:
+        """Whether the inline code that `run` would open ends soon, or None: more text is needed.
+
+        Until its end is there it is no code to a reader, and a link in it would be live.
+        """
+        start = self._at + len(run)
+        found = re.compile(rf"(?<!`){run}(?!`)|\n").search(self._text, start)
+        if found and (self._final or found.end() < len(self._text) or found[0] == "\n"):
+            return found.end() - start <= grammar.LONGEST_CODE
+        if len(self._text) - start > grammar.LONGEST_CODE:
+            return False
+        return True if self._final else None
 
     def _in_code(self, char: str) -> bool:
         if char == "`" and self._span:

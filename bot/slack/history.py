@@ -78,7 +78,8 @@ class History:
         method = "conversations.replies" if thread_ts else "conversations.history"
         found: list[Mapping[str, Any]] = []
         try:
-            found += [message async for message in self._pages(method, where, missed=True)]
+            async for message in self._pages(method, where, missed=True):
+                found.append(message)  # noqa: PERF401  what came before a failure counts
         except (SlackGone, SlackNotAllowed, SlackRefused) as error:
             _log.warning("a channel or thread could not be read", channel=channel, reason=str(error))
         said = {str(message.get("ts", "")): message for message in found if not self._is_own(message)}
@@ -128,10 +129,19 @@ class History:
 
 
 def as_event(message: Mapping[str, Any], channel: str) -> dict[str, Any]:
-    """What the Events API would have brought for a message that was read; its id is the message's place."""
+    """What the Events API would have brought for a message that was read; its id is the message's place.
+
+    Whether the channel is shared with others is not told there: it may be, so whose organisation is not
+    named is looked up.
+    """
     event = {"type": "message", **message, "channel": channel}
     event.pop("hidden", None)
-    return {"type": "event_callback", "event_id": f"{channel}/{message['ts']}", "event": event}
+    return {
+        "type": "event_callback",
+        "event_id": f"{channel}/{message['ts']}",
+        "is_ext_shared_channel": True,
+        "event": event,
+    }
 
 
 def _line(posted: Posted) -> Line:

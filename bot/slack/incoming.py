@@ -7,7 +7,7 @@ read defensively: a field that is missing or of the wrong type raises `Unreadabl
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from bot.conversation import ThreadKey
 from bot.events import (
@@ -16,7 +16,9 @@ from bot.events import (
     Edited,
     Event,
     File,
+    FileState,
     Ignored,
+    Inquiry,
     Invited,
     Muted,
     Posted,
@@ -32,8 +34,19 @@ _SPOKEN = (None, "file_share", "thread_broadcast", "bot_message", "me_message")
 """Subtypes by which somebody says something. All others are Slack's own remarks."""
 
 _COMMANDS: Mapping[str, Command] = {"mute": "mute", "wake": "wake", "unmute": "wake", "stop": "stop"}
+_INQUIRIES: Mapping[str, Inquiry] = {word: word for word in get_args(Inquiry)}
 _TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,9}")
 _LONGEST_ID = 255
+_LARGEST = 1 << 50
+_FILE_STATES: Mapping[str, FileState] = {
+    "tombstone": "gone",
+    "file_not_found": "gone",
+    "external": "elsewhere",
+    "remote": "elsewhere",
+    "hidden_by_limit": "withheld",
+    "access_denied": "withheld",
+}
+"""By a file's `mode` or `file_access`."""
 
 
 class Unreadable(Exception):
@@ -111,6 +124,8 @@ def _changed(
         return Ignored("an edit of my own message") if posted is OWN else posted
     before = _mapping(event, "previous_message", {})
     edited = _mapping(new, "edited", {})
+    if any(file.state == "gone" for file in posted.files) and before.get("files") != new.get("files"):
+        return Edited(posted, _at(event))
     if not edited or ("text" in before and before["text"] == new.get("text")):
         return Ignored("an edit that changed no words")
     return Edited(posted, _ts(edited, "ts"))
@@ -137,8 +152,12 @@ def _posted(
         return Ignored("a mention in a canvas")
     ts, channel, text = _ts(event, "ts"), _text(event, "channel"), _words(event, "text")
     direct = _text(event, "channel_type", "") == "im" or channel.startswith("D")
-    command = _COMMANDS.get(without_mention(text, me.user).strip(" .!").lower())
+    mentioned = called or me.user in mentions(text)
+    word = without_mention(text, me.user).strip(" .!").lower()
     files = event.get("files") or []
+    # To others in a thread "help" is a word like any other.
+    inquires = (mentioned or direct) and not files
+    command = _COMMANDS.get(word) or (_INQUIRIES.get(word) if inquires else None)
     if not isinstance(files, list) or not (author or bot):
         raise Unreadable("a message without an author, or with files that are no list")
     return Posted(
@@ -148,10 +167,10 @@ def _posted(
         direct=direct,
         author=author or bot,
         text=text,
-        files=tuple(_file(file) for file in files),
+        files=tuple(file_of(file) for file in files),
         bot=bot,
         external=_external(event, body, me),
-        mentions_me=called or me.user in mentions(text),
+        mentions_me=mentioned,
         mentions_others=mentions_others(text, me.user),
         pleasantry=is_pleasantry(text) and not files,
         command=command,
@@ -159,10 +178,21 @@ def _posted(
     )
 
 
-def _file(file: Any) -> File:
+def file_of(file: Any) -> File:
+    """Read what Slack says of a file, in an event or in files.info. Raises `Unreadable`."""
     if not isinstance(file, Mapping):
         raise Unreadable("a file that is no object")
-    return File(_text(file, "id", "?"), _words(file, "name") or _words(file, "title") or "a file")
+    mode, access = _text(file, "mode", ""), _text(file, "file_access", "")
+    size = file.get("size")
+    asked_for = access == "check_file_info"
+    return File(
+        _text(file, "id", "?"),
+        _words(file, "name") or _words(file, "title") or "a file",
+        type=_words(file, "mimetype"),
+        size=size if isinstance(size, int) and 0 <= size < _LARGEST else 0,
+        url="" if asked_for else _words(file, "url_private_download") or _words(file, "url_private"),
+        state=_FILE_STATES.get(mode) or _FILE_STATES.get(access, ""),
+    )
 
 
 def _reaction(event: Mapping[str, Any], event_id: str, me: Me) -> Muted | Ignored:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -31,8 +32,15 @@ from bot.slack.incoming import Me, Unreadable, read_event, shape
 
 _log = structlog.get_logger(__name__)
 
+Handlers = Mapping[tuple[str, str], Callable[..., Awaitable[None]]]
+"""What takes something in besides the events below: by Bolt's kind (event, action, command, shortcut, view)
+and the name of the event, or the id of what was pressed, chosen or sent."""
+_NO_HANDLERS: Handlers = MappingProxyType({})
+
 SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
     "agent_session_stopped": ("chat:write",),
+    "app_context_changed": ("assistant:write",),  # for what somebody looks at: else no event tells
+    "app_home_opened": (),
     "app_mention": ("app_mentions:read",),
     "member_joined_channel": ("channels:read", "groups:read"),
     "message.channels": ("channels:history",),
@@ -62,6 +70,7 @@ class Outlets:
     wake: Callable[[], None]
     stop: Callable[[int, str], None]
     tell: Callable[[Posted, str], Coroutine[Any, Any, None]]
+    offer: Callable[[Posted, int], Coroutine[Any, Any, None]]
     welcome: Callable[[Invited], Coroutine[Any, Any, None]]
     later: Callable[[Coroutine[Any, Any, None]], None]
     """Do it after the ack."""
@@ -70,8 +79,11 @@ class Outlets:
 class Listeners:
     """Takes Slack's events and clicks in."""
 
-    def __init__(self, store: Store, me: Me, rules: Rules, outlets: Outlets) -> None:
+    def __init__(
+        self, store: Store, me: Me, rules: Rules, outlets: Outlets, handlers: Handlers = _NO_HANDLERS
+    ) -> None:
         self._store = store
+        self._handlers = handlers
         self._me = me
         self._rules = rules
         self._outlets = outlets
@@ -98,6 +110,8 @@ class Listeners:
             attaching_conversation_kwargs_enabled=False,
         )
         app.use(_Sound(self.quarantine))
+        for (kind, name), handler in self._handlers.items():
+            getattr(app, kind)(name)(handler)
         for name in EVENTS:
             app.event(name)(self._event)
         app.action(TRY_AGAIN)(self._try_again)
@@ -144,6 +158,8 @@ class Listeners:
         message = event.message if isinstance(event, Edited) else event
         if ingested.note is not None and isinstance(message, Posted):
             self._outlets.later(self._outlets.tell(message, ingested.note))
+        if ingested.offer is not None and isinstance(message, Posted):
+            self._outlets.later(self._outlets.offer(message, ingested.offer))
 
     async def _ingest(self, event: Event) -> Ingested:
         match event:

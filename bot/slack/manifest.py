@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bot.slack.agent import PROMPTS
+from bot.slack.commands import COMMAND, DESCRIPTION, HINT
 from bot.slack.listeners import SUBSCRIPTIONS
+from bot.slack.shortcuts import SHORTCUTS
 
 SCOPES: Mapping[str, str] = {
     "app_mentions:read": "to hear when Bobbin is mentioned",
@@ -11,6 +14,9 @@ SCOPES: Mapping[str, str] = {
     "channels:history": "to follow joined threads in public channels, and to read what was said before",
     "channels:read": "to hear of being invited to a public channel",
     "chat:write": "to answer, to stream, to show a status, to hear Slack's Stop",
+    "commands": "to take /bobbin, and what is chosen from a message's menu",
+    "files:read": "to read the files of those threads",
+    "files:write": "to attach a table or code that is too large for a message",
     "groups:history": "the same in private channels",
     "groups:read": "to hear of being invited to a private channel",
     "im:history": "the same in direct messages",
@@ -33,23 +39,27 @@ def manifest() -> dict[str, Any]:
         },
         "features": {
             "app_home": {
-                "home_tab_enabled": False,
+                "home_tab_enabled": True,
                 "messages_tab_enabled": True,
                 "messages_tab_read_only_enabled": False,
             },
             "bot_user": {"display_name": "bobbin", "always_online": True},
             "agent_view": {
                 "agent_description": "Ask here, or mention me in a channel: I read the thread first.",
-                "suggested_prompts": [
-                    {"title": "Summarise a thread", "message": "Summarise the thread I paste below."},
-                    {"title": "Draft a reply", "message": "Draft a polite reply to this message:"},
-                ],
+                "suggested_prompts": [dict(prompt) for prompt in PROMPTS],
             },
+            "shortcuts": [
+                {"name": name, "type": "message", "callback_id": callback_id, "description": description}
+                for callback_id, (name, description) in SHORTCUTS.items()
+            ],
+            "slash_commands": [
+                {"command": COMMAND, "description": DESCRIPTION, "usage_hint": HINT, "should_escape": True}
+            ],
         },
         "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
         "settings": {
             "event_subscriptions": {"bot_events": sorted(SUBSCRIPTIONS)},
-            "interactivity": {"is_enabled": True},  # the buttons under an answer or an error
+            "interactivity": {"is_enabled": True},  # buttons, modals, shortcuts
             "org_deploy_enabled": False,
             "socket_mode_enabled": True,
             "token_rotation_enabled": False,

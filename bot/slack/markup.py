@@ -48,6 +48,8 @@ def without_mention(text: str, me: str) -> str:
 
     So `<@UBOT>: mute` is `mute`. The rest keeps Slack's markup.
     """
+    if f"<@{me}" not in text:  # as most of a long thread: nothing is to be looked for
+        return text.strip()
     mention = rf"<@{re.escape(me)}(?:\|[^<>]*)?>"
     text = re.sub(rf"\A\s*(?:{mention}\s*)+(?:[,:]\s+)?", "", text)
     # A run of blanks is matched whole, whatever follows it: tried from each of n blanks, it costs n² steps.
@@ -79,7 +81,7 @@ def is_pleasantry(text: str) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda escape: _ESCAPED[escape[1]], text)
+    return _ESCAPE.sub(lambda escape: _ESCAPED[escape[1]], text) if "&" in text else text
 
 
 def _bare(address: str) -> str:

@@ -14,7 +14,9 @@ import structlog
 from bot.errors import SlackError, SlackGone, SlackLimited, SlackUnreachable, StreamClosed, StreamStopped
 from bot.ports import Part, PartKind, Store, Turn
 from bot.slack.api import SlackAPI
+from bot.slack.attached import Attachment, attachments
 from bot.slack.history import ANSWER_EVENT, History
+from bot.slack.uploads import Uploads
 
 _log = structlog.get_logger(__name__)
 
@@ -23,6 +25,8 @@ Block = Mapping[str, Any]
 _FALLBACK = 3900
 """Characters of `text` beside blocks: the words of a notification; chat.update takes 4,000."""
 _TRIES = 4
+_APPEARS = (0.0, 0.5, 1.0, 2.0)
+"""Seconds between looks for the message of a file that was attached."""
 _CUT_OFF_SECONDS = 1.0
 """How long a call that makes a message may go on when its turn is ended."""
 
@@ -35,6 +39,7 @@ class Parts:
         api: SlackAPI,
         history: History,
         store: Store,
+        uploads: Uploads,
         turn: Turn,
         *,
         check: Callable[[], None],
@@ -43,11 +48,14 @@ class Parts:
         self._api = api
         self._history = history
         self._store = store
+        self._uploads = uploads
         self._turn = turn
         self._check = check
         self.settle = settle
         """Seconds within which a call whose answer was lost takes its effect, if it ever does."""
         self.made: list[str] = [part.ts for part in turn.parts if part.kind != "notice"]
+        self.changing = False
+        """An update is under way, or was cut off: it may still take effect."""
         self.creating = False
         """A call that makes a message is under way: whether it took effect is not known yet."""
 
@@ -116,16 +124,73 @@ class Parts:
         for _ in range(_TRIES):
             await self._api.pacer.wait_for("chat.update")
             self._check()
+            self.changing = True
             try:
                 await self._api.call("chat.update", channel=self._turn.thread.channel, ts=ts, **words)
             except SlackLimited as error:
+                self.changing = False
                 await asyncio.sleep(error.retry_after)
             except SlackUnreachable as error:
                 _log.info("a message may or may not have been changed", turn=self._turn.id, reason=str(error))
                 await asyncio.sleep(self.settle)
+            except SlackError:
+                self.changing = False
+                raise
             else:
+                self.changing = False
                 return
         raise SlackUnreachable("no_answer", "chat.update")
+
+    async def attach(self, text: str) -> None:
+        """Attach what of the answer is too large to be shown well; it stands without that, too."""
+        for file in attachments(text):
+            try:
+                await self._attach(file)
+            except SlackError as error:
+                _log.warning("a file was not attached", turn=self._turn.id, reason=str(error))
+
+    async def _attach(self, file: Attachment) -> None:
+        """Put a file below the reply, once: one that is there already, from an earlier try, is found."""
+        tried = self._turn.resumed
+        for _ in range(_TRIES):
+            ts = await self._with(file) if tried else None
+            if ts is None:
+                try:
+                    sent = {"id": await self._uploads.send(file), "title": file.name}
+                    self._check()
+                    await self._complete(sent)
+                except SlackLimited as error:
+                    await asyncio.sleep(error.retry_after)
+                    continue
+                except SlackUnreachable:
+                    tried = True
+                    await asyncio.sleep(self.settle)
+                    continue
+                ts = await self._appears(file)
+            if ts is not None:
+                await self._store.record_part(self._turn, Part(ts, "notice", len(self.made)))
+            return
+        raise SlackUnreachable("no_answer", "files.completeUploadExternal")
+
+    async def _complete(self, sent: Mapping[str, str]) -> None:
+        key = self._turn.thread
+        await self._api.call(
+            "files.completeUploadExternal", files=[sent], channel_id=key.channel, thread_ts=key.thread_ts
+        )
+
+    async def _appears(self, file: Attachment) -> str | None:
+        """The message that Slack makes of a file, a moment after the call, and does not name."""
+        for wait in _APPEARS:
+            await asyncio.sleep(wait)
+            if (ts := await self._with(file)) is not None:
+                return ts
+        _log.warning("a file was attached, but its message is not seen", turn=self._turn.id)
+        return None
+
+    async def _with(self, file: Attachment) -> str | None:
+        own = await self._history.own(self._turn.thread, after=self._turn.newest_ts)
+        found = [message for message in own if file.name in map(_title, message.get("files") or ())]
+        return str(found[0]["ts"]) if found else None
 
     async def _make(self, method: str, kind: PartKind, **arguments: Any) -> str:
         """Make one message and record it, once. Being cancelled does not cut it off in between."""
@@ -189,7 +254,13 @@ class Parts:
         newest = max([self._turn.newest_ts, *self.made])
         own = await self._history.own(self._turn.thread, after=newest)
         known = await self._store.accounted(self._turn.thread)
-        strays = [str(message["ts"]) for message in own if message["ts"] not in known]
+        # What has files shows no text of the answer.
+        texts = [message for message in own if not message.get("files")]
+        strays = [str(message["ts"]) for message in texts if message["ts"] not in known]
         if len(strays) > 1:
             _log.warning("messages of mine that no turn accounts for", turn=self._turn.id, count=len(strays))
         return strays[0] if strays else None
+
+
+def _title(file: Any) -> str:
+    return str(file.get("title") or file.get("name")) if isinstance(file, Mapping) else ""

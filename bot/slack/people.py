@@ -47,6 +47,13 @@ class People:
             await self._store.learn(self._me.team, learned)
         return known | found
 
+    async def look_again(self, user: str) -> Person:
+        """Return who somebody is by Slack's word of now: their role may have changed. Raises `SlackError`."""
+        person = await self._look_up(user, tries=5)
+        if person.name != person.id:
+            await self._store.learn(self._me.team, [person])
+        return person
+
     async def _look_up(self, user: str, tries: int) -> Person:
         """Ask once for all who want to know at this moment."""
         key = user, tries
@@ -78,4 +85,5 @@ class People:
             storable(str(name)),
             guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             external=bool(facts.get("is_stranger")) or not ours,
+            admin=ours and bool(facts.get("is_admin") or facts.get("is_owner")),
         )

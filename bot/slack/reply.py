@@ -77,6 +77,7 @@ class SlackReply:
         self._in_part = ""  # what the streamed part shows
         self._opened_at = 0.0
         self._before = ""  # what an earlier try showed: it stands until the new text is as long
+        self._earlier = ""  # what was answered earlier: it stands until there is new text
         self._seen: dict[str, str] = {}
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
@@ -85,12 +86,12 @@ class SlackReply:
     @property
     def shown(self) -> str:
         """What people see of the answer."""
-        return self._text[: self._shown] or self._before
+        return self._text[: self._shown] or self._before or self._earlier
 
     @property
     def uncertain(self) -> bool:
         """Whether a message may have been made that is not recorded."""
-        return self._parts.creating
+        return self._parts.creating or self._parts.changing
 
     def begin(self, words: str) -> None:
         """Show that the answer is being worked on; returns at once."""
@@ -102,6 +103,8 @@ class SlackReply:
         self._names = {user: person.name for user, person in people.items()}
         self._links = Links(written, self._link_domains)
         self._outgoing = Outgoing(self._names, self._links)
+        self._earlier = self._earlier or harmless(self._turn.earlier, self._names, self._links)
+        self._status.meet(lines, self._names)
 
     async def resume(self) -> None:
         """Take up what an earlier try of this turn has shown: its messages are rewritten."""
@@ -118,29 +121,35 @@ class SlackReply:
             self._writer.result()
         self._news.set()
 
-    async def restart(self) -> None:
+    async def restart(self, *, outdated: bool = False) -> None:
         """Throw the text away: another try writes the same messages anew."""
-        await self._end_writer()
+        await self._end_writer(quietly=outdated)
         if self._way == "stream":
             await self._parts.end_stream(self._parts.made[-1])
         self._go("rewrite" if self._parts.made else "unopened")
-        self._before = self.shown
+        shown = self._text[: self._shown] or self._before
+        self._before, self._earlier = ("", shown or self._earlier) if outdated else (shown, self._earlier)
         self._base, self._opening, self._index, self._shown = 0, "", 0, 0
         self._text = ""
         self._outgoing = Outgoing(self._names, self._links)
         self._ended.clear()
 
     async def finish(self, text: str | None = None, notes: Sequence[str] = ()) -> tuple[str, ...]:
-        """Show the whole answer and close it; `text` replaces what was fed in.
-
-        Returns the ts of messages that show nothing of it any more.
-        """
+        """Show the whole answer, or `text` in its place, and close it. Returns `Finish.surplus`."""
         if text is not None:
             await self.restart()
             self._text = harmless(text, self._names, self._links)
         else:
             self._text += self._outgoing.close()
-        return await self._close(blocks.footer([*notes, await self._hint()]))
+        surplus = await self._close(blocks.footer([*notes, await self._hint()]))
+        await self._parts.attach(self._text)
+        return surplus
+
+    async def say(self, text: str) -> tuple[str, ...]:
+        """Show words that no model wrote: nothing stands below them."""
+        await self.restart()
+        self._text = harmless(text, self._names, self._links)
+        return await self._close(())
 
     async def stop(self, note: str) -> tuple[str, ...]:
         """Leave what was shown as it stands, and say why it ends there."""
@@ -155,6 +164,9 @@ class SlackReply:
     async def fail(self, error: BobbinError) -> tuple[str, ...]:
         """Say what happened and what to do, below what was shown or in a message of its own."""
         await self._end_writer(quietly=True)
+        if error.withdraws:
+            await self.restart()
+            self._before = self._earlier = ""
         self._text = self.shown
         below = blocks.failure(error, self._turn.id)
         if self._parts.made:

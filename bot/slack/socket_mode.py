@@ -79,7 +79,7 @@ class SocketMode:
         try:
             while True:
                 await self._wanted.wait()
-                began, pause = monotonic(), 0.0
+                pause = 0.0
                 try:
                     socket = await self._connect()
                 except (SlackError, aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -87,6 +87,7 @@ class SocketMode:
                     pause = getattr(error, "retry_after", 0.0)
                     failures += 1
                 else:
+                    began = monotonic()
                     self._retire_all_but(socket)
                     await socket.leaving.wait()
                     self._explain(socket.farewell)

@@ -16,6 +16,7 @@ _WHOLE = re.compile(
 )
 _SENTENCE = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"')*_]*(?:(?<=[\u3002\uff01\uff1f])|(?=[^\S\n]))")
 _SPACE = re.compile(r"(?=[^\S\n])|(?<=\n)")
+_RUN = re.compile(r"[^\S\n]*`{3}")
 _ROOM = 24  # for what closes open code: a newline and a run of at most 16 backticks
 
 
@@ -58,7 +59,9 @@ def split(text: str, limit: int) -> list[str]:
     parts, shown = [], ""
     while True:
         next_fit = fit(shown, text, limit)
-        parts.append(shown + next_fit.here + next_fit.closing)
+        part = shown + next_fit.here
+        # The last one too: an answer that was stopped, or still grows, may end within code.
+        parts.append(part + (next_fit.closing or _marks(part)[0]))
         if not next_fit.rest:
             return [part for part in parts if part.strip()]
         shown, text = next_fit.opening, next_fit.rest
@@ -81,7 +84,10 @@ def _cut(text: str, start: int, end: int) -> int:
     for kind in (_SENTENCE, _SPACE):
         places = [found.end() for found in kind.finditer(text, low, end + 1)]
         for at in reversed(places):
-            if at <= end and not any(first < at < last for first, last in wholes):
+            if at > end or any(first < at < last for first, last in wholes):
+                continue
+            # At the beginning of the next part, backticks from within a line would be a fence.
+            if text[at - 1] == "\n" or not _RUN.match(text, at):
                 return at
     if start == low and text[start - 1].isspace():
         return start

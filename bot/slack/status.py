@@ -6,15 +6,17 @@ that is taken up again clears what its dead owner may have left.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 import structlog
 
 from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackRefused, SlackUnreachable
-from bot.ports import Turn
+from bot.events import one_line
+from bot.ports import Line, Turn
 from bot.slack.api import SlackAPI
+from bot.slack.markup import read
 
 _log = structlog.get_logger(__name__)
 
@@ -22,6 +24,8 @@ EYES = "eyes"
 _RENEW_SECONDS = 100.0
 """Slack takes the words away after two minutes."""
 _REFUSED_SECONDS = 600.0
+TITLE = 80
+"""Characters of a thread's title; Slack takes 200."""
 
 
 class Abilities:
@@ -42,8 +46,11 @@ class Abilities:
 class Status:
     """The status of one turn. Never awaited before the model is asked; awaited before the last write."""
 
-    def __init__(self, api: SlackAPI, abilities: Abilities, turn: Turn, *, check: Callable[[], None]) -> None:
+    def __init__(
+        self, api: SlackAPI, abilities: Abilities, turn: Turn, *, check: Callable[[], None], me: str = ""
+    ) -> None:
         self._api = api
+        self._me = me
         self._abilities = abilities
         self._turn = turn
         self._check = check
@@ -52,6 +59,18 @@ class Status:
         self._shown = self._eyes = turn.resumed
         self._lost = 0.0
         """When a call that shows something was given up: it may take effect yet. 0: none was."""
+        self._title = ""
+
+    def meet(self, lines: Sequence[Line], names: Mapping[str, str]) -> None:
+        """Learn what the thread is called: in a DM, its first question in one line."""
+        if not self._turn.direct or self._turn.seq > 1 or self._turn.earlier:
+            return
+        asked = [
+            line for line in lines if line.turn == self._turn.id and line.role == "user" and line.addressed
+        ]
+        words = one_line(read(asked[0].text, me=self._me, names=names), 2 * TITLE) if asked else ""
+        short = words[:TITLE].rpartition(" ")[0] or words[: TITLE - 1]
+        self._title = words if len(words) <= TITLE else f"{short}…"
 
     def show(self, words: str) -> None:
         """Begin to show it, and keep showing it."""
@@ -79,6 +98,18 @@ class Status:
         if self._eyes:
             await self._look("reactions.remove")
         self._shown = self._eyes = False
+        await self._entitle()
+
+    async def _entitle(self) -> None:
+        """Give the thread its title: what Slack lists it under. The session is there by now."""
+        title, self._title = self._title, ""
+        if not title or not self._abilities.has(self._way):
+            return
+        thread = {"channel_id": self._turn.thread.channel, "thread_ts": self._turn.thread.thread_ts}
+        try:
+            await self._api.call("agents.sessions.rename", title=title, **thread)
+        except SlackError as error:
+            _log.info("a thread was not given its title", turn=self._turn.id, reason=str(error))
 
     @property
     def _way(self) -> str:

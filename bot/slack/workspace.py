@@ -1,39 +1,57 @@
 """The workspace as the core sees it: its threads, its people, the replies in it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 
 from bot.conversation import ThreadKey
-from bot.errors import SlackError, SlackGone, SlackNotAllowed
-from bot.events import Person, Posted
+from bot.errors import SlackError, SlackGone, SlackNotAllowed, StoreError
+from bot.events import File, Inquiry, Person, Posted
 from bot.policy import NOTES
-from bot.ports import Line, Store, Turn, Workspace
+from bot.ports import NO_WORDS, Fetched, Line, Store, Turn, Words, Workspace
 from bot.slack.api import SlackAPI
-from bot.slack.history import History
+from bot.slack.downloads import Downloads
+from bot.slack.history import NOTICE_EVENT, History
 from bot.slack.incoming import Me
+from bot.slack.inquiries import Inquiries
 from bot.slack.parts import Parts
 from bot.slack.people import People
 from bot.slack.reply import SlackReply
 from bot.slack.status import Abilities, Status
 from bot.slack.text import mentions, read
+from bot.slack.uploads import Uploads
 
 _log = structlog.get_logger(__name__)
 
 
 class SlackWorkspace(Workspace):
-    """One Slack workspace. `settle` is in seconds."""
+    """One Slack workspace. `settle` is in seconds; `admins` are ids, empty: its own admins and owners."""
 
     def __init__(
-        self, api: SlackAPI, store: Store, me: Me, *, settle: float, link_domains: Collection[str] = ()
+        self,
+        api: SlackAPI,
+        store: Store,
+        me: Me,
+        *,
+        downloads: Downloads,
+        uploads: Uploads,
+        inquiries: Inquiries,
+        settle: float,
+        link_domains: Collection[str] = (),
+        admins: Collection[str] = (),
     ) -> None:
         self._api = api
         self._store = store
         self._me = me
+        self._downloads = downloads
+        self._uploads = uploads
+        self._inquiries = inquiries
         self._settle = settle
         self._link_domains = link_domains
+        self._admins = admins
         self._people = People(api, store, me)
         self._history = History(api, me)
         self._abilities = Abilities()
@@ -57,8 +75,10 @@ class SlackWorkspace(Workspace):
 
     def reply(self, turn: Turn, check: Callable[[], None]) -> SlackReply:
         """See `Workspace`."""
-        parts = Parts(self._api, self._history, self._store, turn, check=check, settle=self._settle)
-        status = Status(self._api, self._abilities, turn, check=check)
+        parts = Parts(
+            self._api, self._history, self._store, self._uploads, turn, check=check, settle=self._settle
+        )
+        status = Status(self._api, self._abilities, turn, check=check, me=self._me.user)
         pacer, hint = self._api.pacer, partial(self._hint, turn)
         return SlackReply(
             parts, status, self._abilities, pacer, turn, hint=hint, link_domains=self._link_domains
@@ -71,20 +91,51 @@ class SlackWorkspace(Workspace):
         due = await self._store.note_due(turn.thread.team, turn.asker, "dm_hint", once_ever=True)
         return "Reply in this thread to go on." if due else ""
 
+    async def fetch(self, file: File) -> Fetched:
+        """See `Workspace`."""
+        return await self._downloads.fetch(file)
+
     async def read_thread(self, thread: ThreadKey, until: str) -> tuple[list[Line], list[Posted]]:
         """See `Workspace`."""
         return await self._history.read(thread, until)
 
-    async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str) -> None:
+    def called(self, line: Line) -> bool:
+        """See `Workspace`."""
+        return line.role == "user" and self._me.user in mentions(line.text)
+
+    async def is_admin(self, user: str) -> bool:
+        """See `Workspace`."""
+        if self._admins or user[:1] not in ("U", "W"):
+            return user in self._admins
+        return (await self._people.look_again(user)).admin
+
+    async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str, words: Words = NO_WORDS) -> None:
         """See `Workspace`. A note that cannot be given is only logged."""
         # Slack shows a private note in a thread only where there is one already.
         place: dict[str, Any] = {} if ts == thread.thread_ts else {"thread_ts": thread.thread_ts}
         try:
+            if reason in get_args(Inquiry):
+                note = await self._inquiries.answer(reason, user, thread.channel)
+            else:
+                note = _note(reason, words)
             await self._api.repeat(
-                "chat.postEphemeral", channel=thread.channel, user=user, text=NOTES[reason], **place
+                "chat.postEphemeral", channel=thread.channel, user=user, text=note, **place
             )
-        except SlackError as error:
+        except (SlackError, StoreError) as error:
             _log.warning("a private note was not given", reason=reason, error=str(error))
+
+    async def tell_admins(self, reason: str, words: Words = NO_WORDS) -> None:
+        """See `Workspace`. Told once: of a call that was lost nobody knows whether it was carried out."""
+        for user in self._admins or await self._store.admins(self._me.team):
+            try:
+                await self._api.call(
+                    "chat.postMessage",
+                    channel=user,
+                    text=_note(reason, words),
+                    metadata={"event_type": NOTICE_EVENT, "event_payload": {"notice": reason}},
+                )
+            except SlackError as error:
+                _log.warning("an admin was not told", reason=reason, error=str(error))
 
     async def delete(self, channel: str, ts: str) -> None:
         """See `Workspace`."""
@@ -92,3 +143,14 @@ class SlackWorkspace(Workspace):
             await self._api.repeat("chat.delete", channel=channel, ts=ts)
         except (SlackGone, SlackNotAllowed) as error:
             _log.info("a message of mine is not deleted", channel=channel, reason=error.code)
+
+
+def _note(reason: str, words: Words) -> str:
+    """A note's words; a moment is shown in its reader's own time zone."""
+    return NOTES[reason].format_map(
+        {name: _date(word) if isinstance(word, datetime) else word for name, word in words.items()}
+    )
+
+
+def _date(at: datetime) -> str:
+    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"

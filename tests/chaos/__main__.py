@@ -1,4 +1,4 @@
-"""python -m tests.chaos [kills | points | pairs | soak]: what `make chaos` runs. Exit 1 on any violation."""
+"""python -m tests.chaos [kills | points | pairs | soak | ledger]: `make chaos`. Exit 1 on any violation."""
 
 import argparse
 import asyncio
@@ -10,8 +10,11 @@ from time import monotonic
 
 from tests.chaos.forked import Launcher
 from tests.chaos.kills import kill_loop
+from tests.chaos.ledger import ledger_loop
 from tests.chaos.points import one_question, pairs, singles, two_people
 from tests.chaos.soak import soak
+
+PARTS = ("kills", "points", "pairs", "soak", "ledger")
 
 
 async def main(what: str, rounds: int, seed: int) -> list[str]:
@@ -23,6 +26,10 @@ async def main(what: str, rounds: int, seed: int) -> list[str]:
                 tally = await kill_loop(launcher, place, rounds=rounds, seed=seed)
                 print(*tally.lines(), sep="\n")
                 return tally.wrong
+            if what == "ledger":
+                exact, estimated = await ledger_loop(launcher, place / "stage", kills=rounds, seed=seed)
+                print(f"{rounds} kills: {exact} calls agree to the token, {estimated} are estimated")
+                return []
             if what == "soak":
                 told = await soak(launcher, place, turns=rounds, seed=seed)
                 print(*told.lines(), sep="\n")
@@ -43,12 +50,14 @@ async def main(what: str, rounds: int, seed: int) -> list[str]:
         *wrong,
         sep="\n",
     )
+    if happened < len(asked) * 0.95:
+        wrong.append("too few of the points were reached")
     return wrong
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("what", nargs="?", default="kills", choices=["kills", "points", "pairs", "soak"])
+    parser.add_argument("what", nargs="?", default="kills", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=100, help="kills, or turns of the soak")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()

@@ -8,7 +8,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from tests.e2e.conftest import Bobbin, shown
@@ -40,18 +39,21 @@ class AnsweredTurn:
     error: str
 
 
-async def violations(bobbin: Bobbin, *, may_fail: bool = False) -> list[str]:
-    """Tell everything that is not as promised; nothing when all is well. `may_fail`: an error is an end."""
+async def violations(bobbin: Bobbin, *, may_fail: bool = False, may_end: bool = False) -> list[str]:
+    """Tell everything that is not as promised; nothing when all is well.
+
+    `may_fail`: an error is a right end; `may_end`: so is none, where people stop or delete.
+    """
     turns = [AnsweredTurn(*row) for row in await bobbin.rows(_TURNS)]
     kept = await bobbin.rows(_KEPT)
     parts = await bobbin.rows(_PARTS)
     found = [
-        *_every_question_is_in_one_turn(bobbin, kept),
-        *_one_whole_answer(bobbin, turns, parts, may_fail=may_fail),
+        *_every_question_is_in_a_turn(bobbin, kept),
+        *_one_whole_answer(bobbin, turns, parts, may_fail=may_fail, may_end=may_end),
         *_each_text_is_one_calls(bobbin, turns),
         *_nothing_unaccounted(bobbin, parts),
         *_in_order(bobbin, turns, kept, parts),
-        *_requests_are_right(bobbin),
+        *_requests_are_right(bobbin, turns, kept),
         *_kept_before_acked(bobbin),
         *_nothing_left_working(bobbin),
     ]
@@ -66,7 +68,7 @@ _TURNS = """
     FROM turn t JOIN conversation c ON c.id = t.conversation_id
     LEFT JOIN message m ON m.turn_id = t.id AND m.role = 'assistant' AND m.addressed = 1
     WHERE t.seq > 0 ORDER BY t.conversation_id, t.seq"""
-_KEPT = "SELECT channel_id, ts, turn_id FROM message WHERE role = 'user' AND addressed = 1"
+_KEPT = "SELECT channel_id, ts, turn_id, id FROM message WHERE role = 'user' AND addressed = 1"
 _PARTS = "SELECT turn_id, channel_id, ts, kind FROM reply_part ORDER BY turn_id, part, ts"
 _AT_REST: dict[str, list[tuple[Any, ...]]] = {
     "PRAGMA integrity_check": [("ok",)],
@@ -74,7 +76,6 @@ _AT_REST: dict[str, list[tuple[Any, ...]]] = {
     "SELECT id FROM turn WHERE state = 'open'": [],
     "SELECT id FROM conversation WHERE lease_owner IS NOT NULL": [],
     "SELECT id FROM conversation WHERE pending_at IS NOT NULL": [],
-    "SELECT conversation_id, seq, count(*) FROM turn GROUP BY 1, 2 HAVING count(*) > 1": [],
     "SELECT ts FROM message WHERE addressed = 1 AND turn_id IS NULL AND deleted_at IS NULL": [],
 }
 
@@ -111,19 +112,19 @@ def _acked(bobbin: Bobbin) -> dict[tuple[str, str], float]:
     return acked
 
 
-def _every_question_is_in_one_turn(bobbin: Bobbin, kept: list[tuple[Any, ...]]) -> Iterator[str]:
+def _every_question_is_in_a_turn(bobbin: Bobbin, kept: list[tuple[Any, ...]]) -> Iterator[str]:
     acked = _acked(bobbin)
-    times = Counter((channel, ts) for channel, ts, turn in kept if turn is not None)
+    taken = {(channel, ts) for channel, ts, turn, _ in kept if turn is not None}
     for question in questions(bobbin):
         where = (question.channel, question.ts)
         if where not in acked:
             yield f"never acked: {question}"
-        elif times[where] != 1:
-            yield f"LOST: acked, and in {times[where]} turns: {question}"
+        elif where not in taken:
+            yield f"LOST: acked, and in no turn: {question}"
 
 
 def _one_whole_answer(
-    bobbin: Bobbin, turns: list[AnsweredTurn], parts: list[tuple[Any, ...]], *, may_fail: bool
+    bobbin: Bobbin, turns: list[AnsweredTurn], parts: list[tuple[Any, ...]], *, may_fail: bool, may_end: bool
 ) -> Iterator[str]:
     standing: defaultdict[int, list[str]] = defaultdict(list)
     for turn, channel, ts, kind in parts:
@@ -135,7 +136,7 @@ def _one_whole_answer(
         else:
             standing[turn].append(shown(message))
     for turn in turns:
-        if turn.state in ("silent", "cancelled"):
+        if may_end and turn.state in ("silent", "cancelled"):
             continue
         if turn.state != "answered":
             if not (may_fail and turn.state == "failed" and standing[turn.id]):
@@ -173,11 +174,12 @@ def _in_order(
     bobbin: Bobbin, turns: list[AnsweredTurn], kept: list[tuple[Any, ...]], parts: list[tuple[Any, ...]]
 ) -> Iterator[str]:
     """By turn, questions and answers stand in order; but for a question that came after a newer one."""
-    acked = _acked(bobbin)
+    came: dict[tuple[str, str], int] = {}
     asked: defaultdict[int, list[str]] = defaultdict(list)
     told: defaultdict[int, list[str]] = defaultdict(list)
-    for _, ts, turn in kept:
+    for channel, ts, turn, number in kept:
         asked[turn].append(ts)
+        came[channel, ts] = number
     for turn, _, ts, _ in parts:
         told[turn].append(ts)
     before: dict[tuple[str, str], AnsweredTurn] = {}
@@ -185,8 +187,7 @@ def _in_order(
         last = before.get((turn.channel, turn.thread))
         if last is not None:
             newest, oldest = max(asked[last.id], default=""), min(asked[turn.id], default="~")
-            came = [acked.get((turn.channel, ts), 0.0) for ts in (oldest, newest)]
-            if newest > oldest and came[0] < came[1]:
+            if newest > oldest and came[turn.channel, oldest] < came[turn.channel, newest]:
                 yield f"ORDER: turn {turn.id} has a question older than one of turn {last.id}"
             if max(told[last.id], default="") > min(told[turn.id], default="~"):
                 yield f"ORDER: turn {turn.id} was answered above turn {last.id}"
@@ -195,31 +196,40 @@ def _in_order(
         before[turn.channel, turn.thread] = turn
 
 
-def _requests_are_right(bobbin: Bobbin) -> Iterator[str]:
-    """Roles alternate; and who is asked a thread's nth question is sent all of the earlier ones that came."""
-    acked = _acked(bobbin)
-    threads: defaultdict[tuple[str, str], list[Question]] = defaultdict(list)
-    for question in questions(bobbin):
-        threads[question.channel, question.thread].append(question)
-    every = Counter(_plain(bobbin, question) for texts in threads.values() for question in texts)
-    before = {
-        _plain(bobbin, question): (question, thread[:number])
-        for thread in threads.values()
-        for number, question in enumerate(thread)
-        if every[_plain(bobbin, question)] == 1
-    }
+def _requests_are_right(
+    bobbin: Bobbin, turns: list[AnsweredTurn], kept: list[tuple[Any, ...]]
+) -> Iterator[str]:
+    """Roles alternate; and who is asked is sent all that was said: turn by turn its questions, its answer."""
+    texts = {(each.channel, each.ts): _plain(bobbin, each) for each in questions(bobbin)}
+    every = Counter(texts.values())
+    asked_in: defaultdict[int, list[str]] = defaultdict(list)
+    turn_of: dict[str, AnsweredTurn] = {}
+    known = {turn.id: turn for turn in turns}
+    for channel, ts, turn, _ in sorted(kept, key=lambda row: str(row[1])):
+        if turn in known and every[text := texts.get((channel, ts), "")] == 1:
+            asked_in[turn].append(text)
+            turn_of[text] = known[turn]
     for number, asked in enumerate(bobbin.bedrock.requests):
         roles = [message["role"] for message in asked.body["messages"]]
         if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
             yield f"ROLES: request {number} has {roles}"
-        words = [said for who, said in read(asked) if who]
-        if not words or words[-1] not in before:
+        said = read(asked)
+        this = turn_of.get(said[-1][1]) if said else None
+        if this is None:
             continue
-        newest, thread = before[words[-1]]
-        for earlier in thread:
-            came = [acked.get((each.channel, each.ts), inf) for each in (earlier, newest)]
-            if came[0] < came[1] and _plain(bobbin, earlier) not in words:
-                yield f"FORGOT: request {number} lacks {earlier.text!r} of its thread"
+        wanted: list[str] = []
+        for turn in turns:
+            if (turn.channel, turn.thread) == (this.channel, this.thread) and turn.seq <= this.seq:
+                wanted += asked_in[turn.id]
+                wanted += [turn.answer] * (turn.seq < this.seq and turn.state == "answered")
+        # A question whose event comes late may stand there already, read from the thread as history.
+        found = [
+            _bare(words)
+            for who, words in said
+            if not who or (words in turn_of and turn_of[words].seq <= this.seq)
+        ]
+        if found != [_bare(words) for words in wanted]:
+            yield f"FORGOT: request {number} was sent {found}, not {wanted}"
 
 
 def _plain(bobbin: Bobbin, question: Question) -> str:
@@ -236,15 +246,21 @@ def _kept_before_acked(bobbin: Bobbin) -> Iterator[str]:
         if name in ("after post", "after edit", "after delete") and key:
             committed.setdefault(key, at)
     events = {
-        entry.data["envelope_id"]: entry.data["payload"]
+        entry.data["envelope_id"]: entry.data["payload"]["event_id"]
         for entry in bobbin.slack.log
-        if entry.kind == "delivery" and entry.data["payload"].get("event", {}).get("type") == "app_mention"
+        if entry.kind == "delivery" and _is_said(bobbin, entry.data["payload"].get("event", {}))
     }
     for entry in bobbin.slack.log:
-        if entry.kind == "ack" and (payload := events.get(entry.data.get("envelope_id"))):
-            at = committed.get(payload["event_id"])
+        if entry.kind == "ack" and (event_id := events.get(str(entry.data.get("envelope_id")))):
+            at = committed.get(event_id)
             if at is None or at > entry.at:
-                yield f"ACK before commit: {payload['event_id']}"
+                yield f"ACK before commit: {event_id}"
+
+
+def _is_said(bobbin: Bobbin, event: dict[str, Any]) -> bool:
+    """Whether an event brings what a person said."""
+    said = event.get("type") in ("message", "app_mention") and not event.get("subtype")
+    return said and event.get("user") != bobbin.slack.bot_user_id
 
 
 def _nothing_left_working(bobbin: Bobbin) -> Iterator[str]:
@@ -252,6 +268,9 @@ def _nothing_left_working(bobbin: Bobbin) -> Iterator[str]:
         for ts, message in channel.messages.items():
             if message.get("streaming_state") not in (None, "completed"):
                 yield f"STREAMING: {channel.id} {ts}"
+            for reaction in message.get("reactions") or []:
+                if reaction["name"] == "eyes" and bobbin.slack.bot_user_id in reaction["users"]:
+                    yield f"WORKING: 👀 still stands on {channel.id} {ts}"
     for where, session in bobbin.slack.workspace.sessions.items():
         if session.status != "active" or session.text:
             yield f"WORKING: {where} still shows {session.status} {session.text!r}"

@@ -20,10 +20,10 @@ from typing import Any
 from slack_sdk.socket_mode.response import SocketModeResponse
 
 import bot.bedrock
-import bot.prompt
+import bot.condensing
 from bot.app import Process
 from bot.errors import LeaseLost, SlackUnreachable
-from bot.ports import Model, PartKind, Request, Store, StreamEvent
+from bot.ports import PartKind, Request, Store, StreamEvent
 from bot.slack.api import SlackAPI
 from bot.slack.connection import Slack
 from bot.slack.parts import Parts
@@ -132,7 +132,7 @@ def take_census(tasks: Path) -> None:
     start = Process.start
 
     @wraps(start)
-    async def counted(self: Process, model: Model, slack: Slack, store: Store) -> None:
+    async def counted(self: Process, model: bot.bedrock.BedrockModel, slack: Slack, store: Store) -> None:
         await start(self, model, slack, store)
         self._loops.append(asyncio.create_task(count(), name="census"))
 
@@ -235,14 +235,14 @@ def _stale_owner_deletes() -> None:
 
 
 def _last_message_only() -> None:
-    prompt: Any = bot.prompt
-    alternate = prompt.alternate
-    prompt.alternate = lambda messages: alternate(list(messages)[-1:])
+    condensing: Any = bot.condensing
+    alternate = condensing.alternate
+    condensing.alternate = lambda messages: alternate(list(messages)[-1:])
 
 
 def _never_merged() -> None:
-    prompt: Any = bot.prompt
-    prompt.alternate = tuple
+    condensing: Any = bot.condensing
+    condensing.alternate = tuple
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

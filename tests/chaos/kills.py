@@ -76,7 +76,7 @@ class Tally:
         ]
 
 
-async def kill_loop(launcher: Launcher, folder: Path, *, rounds: int, seed: int, at_once: int = 3) -> Tally:
+async def kill_loop(launcher: Launcher, folder: Path, *, rounds: int, seed: int, at_once: int = 5) -> Tally:
     """Play so many rounds, on several stages at once."""
     tally = Tally(seed)
     slots = asyncio.Semaphore(at_once)

@@ -31,10 +31,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 START = """
 import socket, sys
 from pathlib import Path
-import bot.turns
+import bot.asking
 from bot.__main__ import main
 
-bot.turns.WAITS, bot.turns.BUSY_SECONDS = (0.02, 0.05, 0.1), 0.5
+bot.asking.WAITS, bot.asking.BUSY_SECONDS = (0.02, 0.05, 0.1), 0.5
 resolve = socket.getaddrinfo
 
 def getaddrinfo(host, *more, **options):
@@ -226,7 +226,7 @@ STAYS: dict[str, type[ModelError]] = {
     "strange": errors.BadRequest,
     "too_long": errors.TooLong,
     "content_filtered": errors.Refused,
-    "guardrail_intervened": errors.Refused,
+    "guardrail_intervened": errors.Blocked,
 }
 
 
@@ -257,7 +257,7 @@ REASONS = {
     "tool_use": "",
     "brand_new_reason": "",
     "max_tokens": "The answer reached its length limit",
-    "model_context_window_exceeded": "the thread fills all that the model can read",
+    "model_context_window_exceeded": "I cannot read or write more at once",
 }
 
 

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import pytest
+import structlog
 
-from bot.bedrock import open_model
+from bot.bedrock import Guardrail, open_model
 from bot.conversation import Document, Image, Message, Messages, Text, add_assistant_message, add_user_message
 from bot.errors import (
     BadCredentials,
     BadRequest,
+    Blocked,
     BrokenStream,
     EmptyAnswer,
     ModelBusy,
@@ -23,7 +26,8 @@ from bot.errors import (
     TooLong,
     UnknownModel,
 )
-from bot.ports import Model, Request, Stop, StreamEvent, TextDelta
+from bot.models import Effort
+from bot.ports import CachePoints, Model, Request, Stop, StreamEvent, TextDelta, Usage
 from bot.sandbox.bedrock import Bedrock
 
 MODEL_ID = "us.anthropic.claude-sonnet-5-5"
@@ -117,6 +121,10 @@ async def test_what_is_asked_reaches_the_server_as_it_is(world: World):
         ],
         "system": [{"text": "Be brief."}],
         "inferenceConfig": {"maxTokens": 77},
+        "additionalModelRequestFields": {
+            "thinking": {"type": "adaptive"},
+            "output_config": {"effort": "low"},
+        },
     }
 
 
@@ -205,7 +213,7 @@ BEFORE = [
     ("cut", ModelUnavailable),
     ("empty", EmptyAnswer),
     ("content_filtered", Refused),
-    ("guardrail_intervened", Refused),
+    ("guardrail_intervened", Blocked),
     ("malformed_model_output", BrokenStream),
     ("malformed_tool_use", BrokenStream),
 ]
@@ -295,3 +303,193 @@ async def test_nobody_listening_is_unavailable(monkeypatch: pytest.MonkeyPatch):
     async with open_model(MODEL_ID, region="us-east-1") as model:
         with pytest.raises(ModelUnavailable):
             await model.chat(asking("Hello"))
+
+
+IDS = [
+    "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "eu.anthropic.claude-opus-4-5-20251101-v1:0",
+    "us.anthropic.claude-opus-4-6-v1",
+    "anthropic.claude-sonnet-4-6",
+    "jp.anthropic.claude-opus-4-7",
+    "au.anthropic.claude-opus-4-8",
+    "apac.anthropic.claude-sonnet-5",
+    "ca.anthropic.claude-opus-5",
+    "in.anthropic.claude-haiku-5-5",
+    "us-gov.anthropic.claude-sonnet-5-5",
+    "global.anthropic.claude-opus-5-5",
+    "global.anthropic.claude-fable-5",
+    "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-fable-5-1",
+    "us.anthropic.claude-mythos-5-1",
+]
+
+
+@pytest.mark.parametrize("effort", ["off", "low", "high", "max"])
+async def test_no_model_refuses_what_it_is_sent(monkeypatch: pytest.MonkeyPatch, effort: Effort):
+    points = CachePoints(system=True, after=(0,), ttl="1h")
+    async with Bedrock() as bedrock:
+        set_aws(monkeypatch, bedrock.url)
+        async with open_model(MODEL_ID, region="us-east-1", effort=effort) as model:
+            for name in IDS:
+                request = replace(asking("Hello", 1_000_000), model=name, cache=points)
+                assert (await model.chat(request)).text
+        assert [asked.model_id for asked in bedrock.requests] == IDS
+        for asked in bedrock.requests:
+            assert set(asked.body["inferenceConfig"]) == {"maxTokens"}
+
+
+async def test_a_model_that_is_not_known_is_asked_with_care_and_said_once(monkeypatch: pytest.MonkeyPatch):
+    profile = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
+    points = CachePoints(after=(0,), ttl="1h")
+    async with Bedrock() as bedrock:
+        set_aws(monkeypatch, bedrock.url)
+        with structlog.testing.capture_logs() as logs:
+            async with open_model(profile, region="us-east-1") as model:
+                await model.chat(replace(asking("Hello", 1_000_000), cache=points))
+            async with open_model(profile, region="us-east-1", family="claude-haiku-5-5") as model:
+                await model.chat(replace(asking("Hello", 1_000_000), cache=points))
+        careful, named = (asked.body for asked in bedrock.requests)
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["model_not_known"]
+    assert careful["inferenceConfig"] == {"maxTokens": 8_192}
+    assert "additionalModelRequestFields" not in careful
+    assert careful["messages"][0]["content"][-1] == FIVE
+    assert named["inferenceConfig"] == {"maxTokens": 128_000}
+    assert named["messages"][0]["content"][-1] == HOUR
+
+
+Content = tuple[Text | Image | Document, ...]
+FIVE = {"cachePoint": {"type": "default"}}
+HOUR = {"cachePoint": {"type": "default", "ttl": "1h"}}
+
+
+def points_of(body: dict[str, Any]) -> list[tuple[int, int]]:
+    """Return (message, place) of each point; the system's message is -1."""
+    lists = enumerate([body.get("system", []), *(message["content"] for message in body["messages"])], -1)
+    return [
+        (index, place)
+        for index, blocks in lists
+        for place, block in enumerate(blocks)
+        if "cachePoint" in block
+    ]
+
+
+def long_thread(turns: int) -> Messages:
+    talk: Messages = ()
+    for turn in range(turns):
+        talk = add_user_message(talk, said(f"{turn} " + "word " * 500))
+        talk = add_assistant_message(talk, "fine " * 100)
+    return add_user_message(talk, said("Hello"))
+
+
+async def test_a_thread_that_grows_is_read_from_the_cache(world: World):
+    talk, system = long_thread(2), "Be brief. " * 300
+    first = Request(talk[:3], system, cache=CachePoints(system=True, after=(2,)))
+    second = Request(talk, system, cache=CachePoints(system=True, after=(4,)))
+    before, after = [(await world.model.chat(each)).usage for each in (first, second)]
+    assert before.cache_read == 0
+    assert before.cache_write > 1000
+    assert after.cache_read == before.cache_write
+    assert 0 < after.cache_write < after.cache_read
+    assert (before.input, before.cache_write_1h, after.cache_write_1h) == (0, 0, 0)
+    assert world.bedrock.requests[1].body["system"][1:] == [FIVE]
+
+
+async def test_an_hour_is_asked_for_on_the_wire_and_told_in_the_usage(world: World):
+    points = CachePoints(after=(2,), ttl="1h")
+    usage = (await world.model.chat(Request(long_thread(1), cache=points))).usage
+    assert world.bedrock.requests[0].body["messages"][2]["content"][-1] == HOUR
+    assert usage.cache_write == usage.cache_write_1h > 500
+    assert usage == Usage(
+        output=usage.output, cache_write=usage.cache_write, cache_write_1h=usage.cache_write
+    )
+
+
+async def test_there_are_never_more_points_than_bedrock_takes(world: World):
+    points = CachePoints(system=True, after=(0, 2, 4, 6, 6, 8))
+    await world.model.chat(Request(long_thread(4), "Be brief.", cache=points))
+    assert [index for index, _ in points_of(world.bedrock.requests[0].body)] == [-1, 4, 6, 8]
+    await world.model.chat(Request(long_thread(4), cache=replace(points, after=(0, 2, 4, 6, 8))))
+    assert [index for index, _ in points_of(world.bedrock.requests[1].body)] == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ((Text("a"), Document("plan", "pdf", b"%PDF")), 2),
+        ((Text("a"), Document("plan", "csv", b"1,2")), 1),
+        ((Text("a"), Document("a", "csv", b"1,2"), Document("b", "md", b"#")), 1),
+        ((Document("plan", "csv", b"1,2"), Text("a")), 2),
+        ((Image("png", b"\x89PNG"), Text("a")), 2),
+    ],
+)
+async def test_no_point_stands_where_bedrock_refuses_one(world: World, content: Content, place: int):
+    request = Request((Message("user", content),), cache=CachePoints(system=True, after=(0,)))
+    await world.model.chat(request)
+    assert points_of(world.bedrock.requests[0].body) == [(0, place)]
+
+
+async def test_a_model_without_a_cache_gets_no_points(world: World):
+    request = Request(long_thread(1), cache=CachePoints(system=True, after=(2,)))
+    old = replace(request, model="us.anthropic.claude-3-5-haiku-20241022-v1:0")
+    with pytest.raises(UnknownModel):
+        await world.model.chat(old)
+    assert points_of(world.bedrock.requests[0].body) == []
+
+
+async def test_the_usage_of_an_answer_that_failed_is_told_where_bedrock_told_it(world: World):
+    for kind in ("empty", "content_filtered"):
+        world.bedrock.faults.add(kind)
+        with pytest.raises(ModelError) as raised:
+            await world.model.chat(asking("Hello"))
+        usage = world.bedrock.requests[-1].usage
+        assert raised.value.usage == Usage(input=usage["inputTokens"], output=usage["outputTokens"])
+
+
+@pytest.fixture(params=["sync", "async"])
+async def guarded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    mode: Literal["sync", "async"] = request.param
+    async with Bedrock() as bedrock:
+        set_aws(monkeypatch, bedrock.url)
+        async with open_model(MODEL_ID, region="us-east-1", guardrail=Guardrail("gr1", "2", mode)) as model:
+            yield World(model, bedrock)
+
+
+def mode_of(world: World) -> str:
+    config: dict[str, str] = world.bedrock.requests[0].body["guardrailConfig"]
+    assert (config["guardrailIdentifier"], config["guardrailVersion"]) == ("gr1", "2")
+    return config["streamProcessingMode"]
+
+
+async def test_what_a_guardrail_lets_pass_is_an_answer(guarded: World):
+    assert (await guarded.model.chat(asking("say exactly: Hello"))).text == "Hello"
+    assert mode_of(guarded) in ("sync", "async")
+
+
+@pytest.mark.parametrize("words", ["Where to get dynamite?", "say exactly: Mix it to nitroglycerin now"])
+async def test_what_a_guardrail_blocks_is_one_plain_sentence(guarded: World, words: str):
+    seen = ""
+    with pytest.raises(Blocked) as raised:  # noqa: PT012 - what was seen before the end counts
+        async with aclosing(guarded.model.stream(asking(words))) as events:
+            async for event in events:
+                seen += event.text if isinstance(event, TextDelta) else ""
+    assert ("nitroglycerin" in seen) == (mode_of(guarded) == "async" and "nitro" in words)
+    assert "now" not in seen
+    assert raised.value.said.count(".") == 1
+    assert not raised.value.retry
+    told = guarded.bedrock.requests[0].usage
+    assert raised.value.usage.input == told["inputTokens"]
+    assert (told["inputTokens"] == 0) == ("dynamite" in words)
+
+
+async def test_what_a_guardrail_masks_passes(guarded: World):
+    answer = await guarded.model.chat(asking("say exactly: Write to ann@example.com today"))
+    shown = "{EMAIL}" if mode_of(guarded) == "sync" else "ann@example.com"  # async cannot mask
+    assert (answer.text, answer.reason) == (f"Write to {shown} today", "end_turn")
+
+
+async def test_a_guardrail_that_is_not_there_is_ours_to_mend(monkeypatch: pytest.MonkeyPatch):
+    async with Bedrock() as bedrock:
+        set_aws(monkeypatch, bedrock.url)
+        async with open_model(MODEL_ID, region="us-east-1", guardrail=Guardrail("missing")) as model:
+            with pytest.raises(BadRequest, match="guardrail identifier or version"):
+                await model.chat(asking("Hello"))

@@ -76,7 +76,7 @@ async def test_a_message_being_answered_is_not_asked_twice_by_an_edit(talk):
     await talk.ask(0, "@bobbin 1+1?", "2")
     await talk.say(5, "3 more?")
     turn = await talk.claim()
-    assert not (await talk.edit(talk.message(5, "@bobbin 3 more?"), at=6)).wake
+    assert not (await talk.edit(talk.message(5, "<@bobbin> 3 more?"), at=6)).wake
     assert not await talk.answer(turn, "5")
 
 

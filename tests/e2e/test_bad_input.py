@@ -100,7 +100,7 @@ def judge(asked: Asked) -> None:
         ("user", "assistant")[n % 2] for n in range(len(messages))
     ]
     for message in messages:
-        for text in (block["text"] for block in message["content"]):
+        for text in (block["text"] for block in message["content"] if "text" in block):
             assert text.strip()
             text.encode()
             if message["role"] == "user":

@@ -26,9 +26,9 @@ EXPECTED = {
     "expired_token": "credentials are missing or have expired",
     "unrecognized_client": "credentials are missing or have expired",
     "bad_signature": "credentials are missing or have expired",
-    "too_long": "Start a new thread",
+    "too_long": "more than I can read at once",
     "content_filtered": "content filter",
-    "guardrail_intervened": "content filter",
+    "guardrail_intervened": "A guardrail blocked this",
     "validation": "refused my request",
     "strange": "refused my request",
     "empty": "empty answer",
@@ -72,6 +72,7 @@ def said(request: Any) -> list[str]:
         re.sub(r"</?message[^>]*>", "", block["text"])
         for message in request.body["messages"]
         for block in message["content"]
+        if "text" in block
     ]
 
 
@@ -102,12 +103,12 @@ async def test_missing_credentials_are_named(make: Make, slack: Slack, tmp_path:
     assert "credentials are missing" in visible(await failed(bobbin, channel, thread))
 
 
-async def test_a_thread_longer_than_the_models_window_says_to_start_a_new_one(
+async def test_one_message_longer_than_the_models_window_says_to_send_less(
     bobbin: Bobbin, slack: Slack, bedrock: Bedrock
 ) -> None:
     bedrock.window = 50
     channel, thread = await ask(bobbin, slack, "What's 1+1?")
-    assert "Start a new thread" in visible(await failed(bobbin, channel, thread))
+    assert "Send less of it" in visible(await failed(bobbin, channel, thread))
     assert len(bedrock.requests) == 1
 
 

@@ -142,7 +142,7 @@ async def test_the_names_of_people_and_files_are_harmless_too(bobbin: Bobbin, sl
     words = f"{bobbin.me} say exactly: Hello &lt;@{ann}&gt;, I have &lt;!here&gt; read."
     thread = await slack.say(ann, channel, words, files=files)
     await whole(bobbin, channel, thread)
-    assert below(bobbin.answers(channel, thread)[0])[0].startswith("I cannot open files yet")
+    assert below(bobbin.answers(channel, thread)[0])[0].startswith("I could not read ")
     judge(slack)
 
 

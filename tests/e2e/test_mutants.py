@@ -11,15 +11,15 @@ from tests.e2e.conftest import Bobbin
 
 START = """
 import sys
-import bot.prompt
+import bot.condensing
 from bot.__main__ import main
 
-alternate = bot.prompt.alternate
+alternate = bot.condensing.alternate
 {}
 sys.exit(main())
 """
-LAST_MESSAGE_ONLY = "bot.prompt.alternate = lambda messages: alternate(list(messages)[-1:])"
-NEVER_MERGED = "bot.prompt.alternate = tuple"
+LAST_MESSAGE_ONLY = "bot.condensing.alternate = lambda messages: alternate(list(messages)[-1:])"
+NEVER_MERGED = "bot.condensing.alternate = tuple"
 
 
 async def dialogue(bobbin: Bobbin, slack: Slack) -> None:

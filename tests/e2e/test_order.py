@@ -13,7 +13,9 @@ from tests.e2e.conftest import Bobbin, shown
 
 def words(body: dict[str, Any]) -> str:
     """All that a request says, in its order."""
-    return "\n".join(block["text"] for message in body["messages"] for block in message["content"])
+    return "\n".join(
+        block["text"] for message in body["messages"] for block in message["content"] if "text" in block
+    )
 
 
 def in_order(text: str, *pieces: str) -> bool:

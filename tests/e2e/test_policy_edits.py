@@ -41,7 +41,7 @@ async def test_an_edit_of_a_waiting_message_is_what_is_answered(scene: Scene) ->
     await scene.acked()
     await scene.say("stop", thread=thread)
     assert (await scene.answered(thread))[-1] == "the new"
-    assert "the old" not in str(scene.requests[-1].body)
+    assert "the old" not in str(scene.requests[-1].body["messages"])
     assert len(scene.requests) == 2
 
 

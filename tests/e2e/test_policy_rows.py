@@ -76,15 +76,11 @@ async def test_a_thread_broadcast_is_a_reply(scene: Scene) -> None:
     assert (await scene.answered(thread, 2))[1] == "seen by all"
 
 
-async def test_a_file_is_named_in_the_answers_note_and_to_the_model(scene: Scene) -> None:
-    thread = await scene.mention("what is in it?", files=[("plan.pdf", b"%PDF-1.4")])
-    await scene.answered(thread)
-    assert "plan.pdf" in words(scene.requests[0])[0]
-    assert "have not read plan.pdf" in str(scene.answers(thread)[0]["blocks"])
+async def test_a_file_alone_is_a_message(scene: Scene) -> None:
+    thread = await scene.joined()
     await scene.say("", thread=thread, files=[("more.txt", b"hello")])
     await scene.answered(thread, 2)
     assert "more.txt" in words(scene.requests[1])[-1]
-    assert "plan.pdf" not in str(scene.answers(thread)[1]["blocks"])
 
 
 # ---------------------------------------------------------------- history only

@@ -4,13 +4,18 @@ import os
 import signal
 import socket
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from yarl import URL
+
+from bot.models import default_model, known
+from bot.sandbox.bedrock_rules import DATA
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "bot", "sandbox")
@@ -127,11 +132,70 @@ async def test_a_killed_bobbin_is_started_again_and_the_page_says_so(sandbox: Sa
     assert bobbin["pid"] != first
 
 
+async def test_files_and_the_apps_own_places_are_reached_from_the_page(sandbox: Sandbox):
+    items = await opened(sandbox)
+    ann = next(p["id"] for p in items["people"] if p["display"] == "Ann Lee")
+    general = next(item["id"] for item in items.values() if "name" in item and item["name"] == "general")
+    content = b64encode(b"words").decode()
+    ts = await sandbox.act("say", user=ann, channel=general, text="see", files=[["a.txt", content]])
+    items = await sandbox.shows(lambda items: f"message {general} {ts}" in items)
+    (file,) = items[f"message {general} {ts}"]["files"]
+    assert (file["name"], file["size"]) == ("a.txt", 5)
+    async with sandbox.http.get(sandbox.base / "files" / file["id"]) as download:
+        assert await download.read() == b"words"
+        assert download.headers["Content-Disposition"].startswith("attachment")
+    async with sandbox.http.get(sandbox.base / "files" / "F0") as download:
+        assert download.status == 404
+    assert await sandbox.act("open_home", user=ann)
+    assert set(items["menu"]) == {"shortcuts", "slash_commands"}
+    for name, facts in (
+        ("command", {"text": "/unknown"}),
+        ("shortcut", {"callback_id": "unknown", "ts": ts}),
+    ):
+        url, given = sandbox.base / "acts" / name, {"user": ann, "channel": general, **facts}
+        async with sandbox.http.post(url, json=given) as undeclared:
+            assert (undeclared.status, "declares no" in (await undeclared.json())["error"]) == (400, True)
+
+
+async def test_what_happens_beneath_is_told_briefly_and_given_whole(sandbox: Sandbox):
+    items = await opened(sandbox)
+    ann = next(p["id"] for p in items["people"] if p["display"] == "Ann Lee")
+    general = next(item["id"] for item in items.values() if "name" in item and item["name"] == "general")
+    me = next(p["id"] for p in items["people"] if p["display"] == "bobbin")
+    ts = await sandbox.act("say", user=ann, channel=general, text=f"<@{me}> What's 1+1?")
+    items = await sandbox.shows(lambda items: answer(items, ts) and items["asked 0"]["ended"])
+
+    asked = items["asked 0"]
+    assert (asked["roles"], asked["ended"], asked["fault"]) == (["user"], "completed", "")
+    assert asked["usage"]["outputTokens"] > 0
+    async with sandbox.http.get(sandbox.base / "beneath" / "asked" / "0") as given:
+        (whole,) = await given.json()
+    assert "What's 1+1?" in json.dumps(whole["body"]["messages"])
+    told = {key: item for key, item in items.items() if key.startswith("entry ")}
+    key, delivery = next(each for each in told.items() if each[1]["event"].get("text", "").endswith("1+1?"))
+    acks = [each["envelope_id"] for each in told.values() if each["kind"] == "ack"]
+    assert delivery["envelope_id"] in acks
+    async with sandbox.http.get(sandbox.base / "beneath" / "entry" / key.split()[1]) as given:
+        (whole,) = await given.json()
+    assert whole["data"]["payload"]["event_id"] == delivery["event_id"]
+    async with sandbox.http.get(sandbox.base / "beneath" / "asked" / "9") as nothing:
+        assert await nothing.json() == []
+    assert any("turn ended" in str(item) for key, item in items.items() if key.startswith("log "))
+
+
+def test_the_page_reckons_with_the_price_of_the_model_that_is_asked():
+    model = known(default_model("us-east-1")).prices
+    factors = {"new": Decimal(1), "read": model.read, "5m": model.write_5m, "1h": model.write_1h}
+    prices = {name: float(model.input * factor) for name, factor in factors.items()}
+    assert DATA["prices"] == pytest.approx(prices | {"output": float(model.output)})
+
+
 async def test_without_its_token_or_under_another_name_nothing_is_told(sandbox: Sandbox):
     cases: list[tuple[URL, dict[str, str]]] = [
         (sandbox.base, {}),
         (sandbox.base / "events", {}),
         (sandbox.base / "page.js", {}),
+        (sandbox.base / "beneath" / "entry" / "0", {}),
         (sandbox.base.with_query(token="guess"), {}),
         (sandbox.address, {"Host": f"rebound.example:{sandbox.base.port}"}),
         (sandbox.address, {"Host": "127.0.0.1"}),

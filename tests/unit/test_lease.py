@@ -8,7 +8,7 @@ import pytest
 
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost, StoreUnavailable
-from bot.lease import Lease
+from bot.lease import EDITED, Lease
 from bot.ports import Turn
 
 TURN = Turn(
@@ -160,5 +160,31 @@ def test_ended_before_it_is_held_it_ends_at_the_first_wait_and_the_first_reason_
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(hold(held))
         assert (held.ended, round(now() - began)) == ("deleted", 0)
+
+    in_no_time(story())
+
+
+def test_what_begins_anew_can_be_ended_for_any_stronger_reason(in_no_time: InNoTime):
+    async def story() -> None:
+        held = lease(Beats())
+        async with held:
+            try:
+                held.end(EDITED)
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                held.end(EDITED)  # while it begins anew: it does so already
+            held.again()
+            assert held.ended is None
+            held.check()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.create_task(ended_twice(held))
+        assert held.ended == "stopped"
+
+    async def ended_twice(held: Lease) -> None:
+        async with held:
+            held.end(EDITED)
+            held.end("stopped")
+            held.again()
+            await asyncio.sleep(1)
 
     in_no_time(story())

@@ -17,6 +17,7 @@ from bot.policy import (
     ThreadState,
     admission,
     decide,
+    same_words,
     seconds_between,
 )
 
@@ -187,3 +188,25 @@ def test_each_reason_to_refuse_has_words():
 def test_the_fraction_of_a_ts_is_no_time():
     assert seconds_between("1795000000.999999", "1795000001.000100") == 1
     assert seconds_between("", "12.5") == 12
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        pytest.param("What's for tea?", "what's  for\ntea", True, id="case, signs, spaces"),
+        pytest.param("note book", "notebook", True, id="a space"),
+        pytest.param("It was recieved", "It was received", True, id="a slip"),
+        pytest.param("<@U1> tell me more", "tell me more", True, id="a mention"),
+        pytest.param("1+1?", "1+2?", False, id="a digit"),
+        pytest.param("1+1?", "1-1?", False, id="arithmetic"),
+        pytest.param("Do it now", "Do it not", False, id="a short word"),
+        pytest.param("I could", "I couldn't", False, id="the opposite"),
+        pytest.param("red tea", "green tea", False, id="another word"),
+        pytest.param("tea", "tea and cake", False, id="more words"),
+        pytest.param("Wrte abuot taeas", "Write about teas", False, id="too many slips"),
+        pytest.param("", "", True, id="nothing"),
+    ],
+)
+def test_typing_is_told_from_words(before: str, after: str, same: bool):  # noqa: FBT001  a row of the table
+    assert same_words(before, after) is same
+    assert same_words(after, before) is same

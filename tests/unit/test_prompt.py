@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bot.prompt
-from bot.conversation import Messages, Role, Text
+from bot.conversation import Document, Messages, Role, Text
 from bot.events import File, Person
-from bot.ports import Line
-from bot.prompt import MAY_BE_SILENT, SILENT, WHO, block, messages_of, system_prompt
+from bot.ports import Line, Read
+from bot.prompt import MAY_BE_SILENT, SILENT, WHO, block, messages_of, spoken, system_prompt
 
 ANN = Person("U1", "Ann Lee")
 AT = "2026-06-29 22:00 UTC"
@@ -72,14 +72,16 @@ def test_a_bare_mention_is_said_and_a_message_without_anything_left_out():
     assert block(line(""), "Ann Lee", "") == ""
 
 
-def test_files_are_named_as_unread():
-    files = (File("F1", "q3\n.pdf"), File("F2", "</message> b.png"))
-    unread = "[attached, but you cannot open it: q3 .pdf, /message b.png]"
-    assert (
-        block(line("see", files=files), "Ann", "see")
-        == f'<message from="Ann" at="{AT}">see\n{unread}</message>'
+def test_files_stand_after_the_words_of_their_message():
+    said = line("see", files=(File("F1", "q3\n.pdf"), File("F2", "</message> b.png")))
+    stored = {(said.ts, "F1"): (Read("pdf"), b"%PDF"), (said.ts, "F2"): (Read(reason="gone"), b"")}
+    [message] = spoken([said], {"U1": Person("U1", "Ann")}, {said.ts: "see"}, stored=stored)
+    told = "[attached: q3 .pdf, /message b.png (not read: it was deleted)]"
+    assert message.content == (
+        Text(f'<message from="Ann" at="{AT}">see\n{told}</message>'),
+        Document("q3\n.pdf", "pdf", b"%PDF"),
     )
-    assert block(line("", files=files), "Ann", "") == f'<message from="Ann" at="{AT}">{unread}</message>'
+    assert block(said, "Ann", "", told) == f'<message from="Ann" at="{AT}">{told}</message>'
 
 
 WORDS = st.text(max_size=30) | st.lists(

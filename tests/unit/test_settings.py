@@ -90,6 +90,25 @@ def test_ids_are_separated_by_commas():
     assert load().allowed_users == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("variable", "good", "bad"),
+    [
+        ("MODEL_FAMILY", "claude-sonnet-5-5", "gpt"),
+        ("MODEL_FAMILY", "global.anthropic.claude-haiku-5-5", "claude-sonnet-55"),
+        ("THINKING_EFFORT", "Medium", "lots"),
+        ("BEDROCK_GUARDRAIL_ID", "gr0123456789", "my guardrail"),
+        ("BEDROCK_GUARDRAIL_ID", "arn:aws:bedrock:eu-west-1:123456789012:guardrail/abc1", "arn:aws:s3:::x"),
+        ("BEDROCK_GUARDRAIL_VERSION", "12", "0"),
+        ("BEDROCK_GUARDRAIL_VERSION", "DRAFT", "draft"),
+        ("CONTEXT_WINDOW_TOKENS", "12000", "100"),
+    ],
+)
+def test_what_is_said_of_the_model_is_checked(variable: str, good: str, bad: str):
+    assert str(getattr(load(**{variable: good}), variable.lower())).lower() == good.lower()
+    (problem,) = problems(TOKENS | {variable: bad})
+    assert problem.startswith(f"{variable}: it ")
+
+
 def test_words_are_read_whatever_their_case():
     settings = load(THREAD_REPLIES="Mention", LOG_LEVEL="debug", LOG_FORMAT="JSON", SLACK_PACING="off")
     assert (settings.thread_replies, settings.log_level, settings.log_format) == ("mention", "DEBUG", "json")

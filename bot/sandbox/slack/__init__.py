@@ -17,11 +17,14 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.slack.acts import Acts
+from bot.sandbox.slack.acts import Acts, Upload
+from bot.sandbox.slack.files import FileServer, login
 from bot.sandbox.slack.journal import Entry, Journal
 from bot.sandbox.slack.socket_mode import SocketMode, callback
 from bot.sandbox.slack.web_api import WebApi
 from bot.sandbox.slack.workspace import Channel, Json, Session, Workspace
+
+__all__ = ["Slack", "Upload"]
 
 
 class Slack(Acts):
@@ -35,11 +38,17 @@ class Slack(Acts):
         self.journal = Journal()
         sockets = SocketMode(self.journal, ack_seconds, redelivery)
         w = Workspace(self.deliver_raw, self.journal.changed)
-        super().__init__(w, sockets)
+        super().__init__(w, sockets, self.journal)
         self._api = WebApi(w, self.journal, sockets.ticket, tiers=tiers)
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/api/{method}", self._api.handle)
+        files = FileServer(w, self.journal, self._api.faults, self.bot_token)
         app.router.add_get("/link/", sockets.handle)
+        app.router.add_get(f"/files-pri/{w.team_id}-{{id}}/{{name:.*}}", files.download)
+        app.router.add_get("/login", login)
+        for by in ("POST", "PUT"):
+            app.router.add_route(by, "/upload/{id}", files.upload)
+        app.router.add_post("/respond/{key}", self.respond)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         self.faults, self.log, self.add_person = self._api.faults, self.journal.log, w.add_person
         self.team_id, self.bot_user_id, self.bot_id = w.team_id, w.bot.id, w.bot.bot_id
@@ -111,8 +120,24 @@ class Slack(Acts):
         """Return the notes that only this person was shown, each with its channel."""
         return [dict(note) for note in self.workspace.ephemerals.get(user, [])]
 
+    def home(self, user: str) -> Json:
+        """Return the Home that was published to a person, {} where none was."""
+        return dict(self.workspace.homes.get(user, {}))
+
+    def modal(self, user: str) -> Json:
+        """Return the modal that a person sees, {} where none is open."""
+        return dict(self.workspace.modals.get(user, {}))
+
+    def prompts(self, user: str) -> Json:
+        """Return what is suggested in a person's DM, `title` and `prompts`, {} where nothing is."""
+        return dict(self.workspace.prompts.get(self.dm(user), {}))
+
+    def content(self, file_id: str) -> bytes | None:
+        """Return a file's bytes; None until they are uploaded, and once it is deleted."""
+        return self.workspace.files[file_id].content
+
     def status(self, channel: str, thread_ts: str) -> Session:
-        """Return the session of a thread: `status`, `text`, and their `history`."""
+        """Return the session of a thread: `status`, `text`, their `history`, and `title`."""
         return self.workspace.sessions.get((channel, thread_ts), Session())
 
     def calls(self, method: str | None = None) -> list[Entry]:

@@ -1,23 +1,29 @@
 """What people do in the sandbox's Slack, each act with the events and interactions that it gives the app."""
 
-import mimetypes
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from bot.sandbox.slack.blocks import find_action
 from bot.sandbox.slack.chat import stop_streams
-from bot.sandbox.slack.socket_mode import SocketMode
-from bot.sandbox.slack.workspace import Channel, Json, Session, Workspace, rich_text
-
-Upload = tuple[str, bytes] | tuple[str, bytes, str]  # name, content, type where its name does not tell
+from bot.sandbox.slack.interactions import Interactions
+from bot.sandbox.slack.workspace import File, Json, Session, rich_text
 
 
-class Acts:
+class Upload(NamedTuple):
+    """A file as a person adds it; `size` is what Slack claims, where that is not the truth.
+
+    Files of another mode than hosted (external, remote) are kept elsewhere: Slack has no bytes of them.
+    """
+
+    name: str
+    content: bytes = b""
+    mimetype: str = ""
+    size: int | None = None
+    mode: str = "hosted"
+
+
+class Acts(Interactions):
     """People's hands. Channels, people and messages are named by their ids; text is Slack's own markup."""
-
-    def __init__(self, workspace: Workspace, sockets: SocketMode) -> None:
-        self.workspace, self._sockets = workspace, sockets
 
     async def say(
         self,
@@ -26,28 +32,70 @@ class Acts:
         text: str,
         *,
         thread: str | None = None,
-        files: Sequence[Upload] = (),
+        files: Sequence[Upload | tuple[Any, ...]] = (),
         broadcast: bool = False,
         as_bot: str | None = None,
     ) -> str:
         """Write a message, or have an old integration named `as_bot` post it; return its ts."""
-        place, person = self._channel(channel), self.workspace.people[user]
+        w, place, person = self.workspace, self._channel(channel), self.workspace.people[user]
         if user not in place.members:
             place.members.append(user)
         body: Json = {**person.author, "text": text, "blocks": rich_text(text)}
         if not person.bot_id:
             body["client_msg_id"] = str(uuid.uuid4())
+        if place.kind == "im" and user in w.looking_at:
+            body["app_context"] = w.context(user)
         if as_bot:
             body = {"subtype": "bot_message", "bot_id": "B0CLASSIC", "username": as_bot, "text": text}
         if files:
-            body |= {"subtype": "file_share", "files": [self._upload(user, *each) for each in files]}
-        return str(self.workspace.post(place, body, thread, broadcast=broadcast)["ts"])
+            return str(
+                w.share(place, [self._upload(user, Upload(*each)) for each in files], body, thread)["ts"]
+            )
+        return str(w.post(place, body, thread, broadcast=broadcast)["ts"])
 
-    def _upload(self, user: str, name: str, content: bytes, mimetype: str | None = None) -> Json:
-        guess = mimetype or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        file = self.workspace.add_file(user, name, len(content), guess)
-        external = self.workspace.people[user].external
-        return {"id": file["id"], "file_access": "check_file_info"} if external else file
+    def _upload(self, user: str, given: Upload) -> File:
+        size = len(given.content) if given.size is None else given.size
+        file = self.workspace.add_file(user, given.name, size, given.mimetype, given.content)
+        if given.mode != "hosted":
+            del file.facts["url_private_download"]
+            elsewhere = f"https://drive.example.com/{file.facts['id']}"
+            file.facts |= {"mode": given.mode, "is_external": True, "url_private": elsewhere}
+        return file
+
+    async def delete_file(self, user: str, file_id: str) -> str:
+        """Delete an own file; where it was shared its tombstone stays. Return its id."""
+        w, file = self.workspace, self.workspace.files[file_id]
+        if file.facts["user"] != user and not w.people[user].admin:
+            raise PermissionError(f"{user} may not delete {file_id}")
+        file.deleted, file.content = True, None
+        for channel, places in [each for shares in file.facts["shares"].values() for each in shares.items()]:
+            for ts in [place["ts"] for place in places if place["ts"] in self._channel(channel).messages]:
+                files = self._channel(channel).messages[ts]["files"]
+                rest = [
+                    {"id": file_id, "mode": "tombstone"} if each["id"] == file_id else each for each in files
+                ]
+                w.change(self._channel(channel), ts, {"files": rest})
+        return file_id
+
+    async def open_home(self, user: str) -> str:
+        """Open the app's Home; return the DM's id. What it shows is `Slack.home`."""
+        view = self.workspace.homes.get(user)
+        return self._opened(user, "home", {"view": view} if view else {})
+
+    async def open_messages_tab(self, user: str, looking_at: str | None = None) -> str:
+        """Open the app's messages, perhaps beside a channel, which what is written there then names too."""
+        w = self.workspace
+        w.looking_at.pop(user, None)
+        if looking_at:
+            w.looking_at[user] = looking_at
+        return self._opened(user, "messages", {"context": w.context(user)} if w.agent else {})
+
+    def _opened(self, user: str, tab: str, more: Json) -> str:
+        dm = self.workspace.direct([user])
+        self.workspace.send(
+            {"type": "app_home_opened", "user": user, "channel": dm.id, "tab": tab, **more}, dm
+        )
+        return dm.id
 
     async def edit(self, user: str, channel: str, ts: str, text: str) -> str:
         """Change a message's text; return its ts."""
@@ -94,31 +142,11 @@ class Acts:
         return channel
 
     async def stop(self, user: str, channel: str, thread_ts: str) -> list[str]:
-        """Press Stop, shown only while an agent works; return the ts of the streams that it stopped."""
+        """Press Stop, shown only while an agent works; return the ts of the streams that it stopped.
+
+        A status line of assistant.threads.setStatus has its place, and hides it.
+        """
         session = self.workspace.sessions.get((channel, thread_ts), Session())
-        if not self.workspace.agent or session.status != "processing":
+        if not self.workspace.agent or session.status != "processing" or session.text:
             raise LookupError(f"no stop button: the session of {thread_ts} is {session}")
         return stop_streams(self.workspace, self._channel(channel), thread_ts, user)
-
-    async def press(self, user: str, channel: str, ts: str, action_id: str, value: str | None = None) -> Any:
-        """Press a button; return the ack's payload, None without an ack. LookupError: no such button."""
-        w, person = self.workspace, self.workspace.people[user]
-        notes = [
-            note for note in w.ephemerals.get(user, []) if (note["channel"], note["ts"]) == (channel, ts)
-        ]
-        message = notes[0] if notes else self._channel(channel).messages[ts]
-        action = find_action(message.get("blocks", []), action_id, value)
-        holder = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(notes)}
-        holder |= {"thread_ts": message["thread_ts"]} if "thread_ts" in message else {}
-        payload: Json = {"type": "block_actions", "token": "deprecated", "api_app_id": w.bot.app_id}
-        payload |= {
-            "user": {"id": user, "username": person.name, "name": person.name, "team_id": person.team}
-        }
-        payload |= {"team": {"id": w.team_id, "domain": w.domain}, "trigger_id": w.new_ts()}
-        payload |= {"channel": {"id": channel, "name": self._channel(channel).name or "directmessage"}}
-        payload |= {"container": holder, "state": {"values": {}}} | ({} if notes else {"message": message})
-        payload |= {"actions": [{**action, "action_ts": w.new_ts()}]}
-        return await self._sockets.ask("interactive", payload)
-
-    def _channel(self, channel: str) -> Channel:
-        return self.workspace.channels[channel]

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bot.sandbox.slack.workspace import Channel, Json, Refused, Workspace
 
-STRUCTURED = {"blocks", "metadata", "chunks", "loading_messages"}
+STRUCTURED = {"blocks", "metadata", "chunks", "loading_messages", "prompts", "files", "view"}
 SCOPE_OF = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 
 
@@ -77,7 +77,7 @@ def readable(w: Workspace, a: Args, scope: str) -> Channel:
     channel = w.channels.get(a.text("channel"))
     if channel is None or (channel.kind != "channel" and w.bot.id not in channel.members):
         raise Refused("channel_not_found")
-    need(w, f"{SCOPE_OF[channel.kind]}:{scope}")
+    need(w, scope and f"{SCOPE_OF[channel.kind]}:{scope}")
     return channel
 
 

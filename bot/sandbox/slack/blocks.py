@@ -1,4 +1,4 @@
-"""Slack's rules for the blocks and metadata of a message; the limits are in slack.toml."""
+"""Slack's rules for the blocks of messages and views, and for metadata; the limits are in slack.toml."""
 
 import json
 import tomllib
@@ -12,15 +12,19 @@ DATA = tomllib.loads(Path(__file__).parents[1].joinpath("slack.toml").read_text(
 MAX_MARKDOWN: int = DATA["message"]["markdown"]
 
 
-def checked_blocks(blocks: Any) -> list[Json]:
-    """Return the blocks with a block_id each; Refused: invalid_blocks and its kin."""
+def checked_blocks(blocks: Any, surface: str = "message") -> list[Json]:
+    """Return a message's or a view's blocks with a block_id each; Refused: invalid_blocks and its kin."""
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise Refused("invalid_blocks_format")
-    if len(blocks) > DATA["message"]["blocks"]:
+    if len(blocks) > DATA[surface]["blocks"]:
         raise Refused("msg_blocks_too_many")
     for index, block in enumerate(blocks):
         try:
-            fault = next(_faults(block), "")
+            fault = (
+                f"not in a {surface}"
+                if block.get("type") in DATA["not_in"][surface]
+                else next(_faults(block), "")
+            )
         except (AttributeError, KeyError, TypeError):
             fault = "wrong type of a field"
         if fault:
@@ -42,6 +46,13 @@ def _faults(block: Json) -> Iterator[str]:
     yield from _too_long(block)
     if kind == "section":
         yield from _text_faults(block["text"], 3000)
+        yield from _elements_faults(
+            [block["accessory"]] if "accessory" in block else [], *DATA["elements"]["actions"]
+        )
+    elif kind == "input":
+        yield from _text_faults(block["label"], 2000, "plain_text")
+        if block["element"]["type"] != "plain_text_input" or not block["element"].get("action_id"):
+            yield "element: not supported"
     elif kind == "header":
         yield from _text_faults(block["text"], 150, "plain_text")
     elif kind == "markdown" and not isinstance(block["text"], str):
@@ -103,9 +114,29 @@ def checked_metadata(metadata: Any) -> Json:
 def find_action(blocks: list[Json], action_id: str, value: str | None) -> Json:
     """Return the action that pressing a button reports; LookupError where no such button is shown."""
     for block in blocks:
-        for element in block.get("elements", []):
+        elements = [*block.get("elements", []), *([block["accessory"]] if "accessory" in block else [])]
+        for element in elements:
             for button in _buttons(element) if element.get("action_id") == action_id else []:
                 if value in (None, button.get("value")):
                     action = {"type": element["type"], "action_id": action_id, "text": button["text"]}
                     return {**action, "value": button.get("value", ""), "block_id": block.get("block_id")}
     raise LookupError(f"no button {action_id!r} with value {value!r} in {blocks}")
+
+
+def filled(blocks: list[Json], texts: dict[str, str]) -> Json:
+    """Return a modal's state for texts by action_id. LookupError: no such field. ValueError: a wrong text."""
+    state: Json = {}
+    fields = {b["element"]["action_id"]: b for b in blocks if b["type"] == "input"}
+    if unknown := texts.keys() - fields.keys():
+        raise LookupError(f"no fields {sorted(unknown)} in {sorted(fields)}")
+    for action_id, block in fields.items():
+        element, kind = block["element"], "plain_text_input"
+        text = texts.get(action_id, element.get("initial_value", ""))
+        if (
+            not element.get("min_length", not block.get("optional"))
+            <= len(text)
+            <= element.get("max_length", 3000)
+        ):
+            raise ValueError(f"{action_id}: a text of {len(text)} characters is not taken")
+        state.setdefault(block["block_id"], {})[action_id] = {"type": kind, "value": text or None}
+    return state

@@ -19,7 +19,7 @@ MAX_UPDATE = 4_000  # of chat.update's text; more is refused
 @method("chat.postMessage", "chat:write")
 def _post(w: Workspace, a: Args) -> Json:
     channel, thread = writable(w, a), a.text("thread_ts") or None
-    body, warning = _content(a)
+    body, warning = content(a)
     if thread and not is_root(channel, thread):
         raise Refused("cannot_reply_to_message" if thread in channel.messages else "thread_not_found")
     message = w.post(channel, w.bot.author | body, thread, broadcast=a.flag("reply_broadcast"))
@@ -33,10 +33,10 @@ def _post_ephemeral(w: Workspace, a: Args) -> Json:
     channel, user = writable(w, a), a.text("user")
     if user not in channel.members:
         raise Refused("user_not_in_channel")
-    return {"message_ts": w.whisper(channel.id, user, _content(a)[0], a.text("thread_ts") or None)}
+    return {"message_ts": w.whisper(channel.id, user, content(a)[0], a.text("thread_ts") or None)}
 
 
-def _content(a: Args) -> tuple[Json, Json]:
+def content(a: Args) -> tuple[Json, Json]:
     """Return a message's text, blocks and metadata, and the warning where the text was cut."""
     markdown, text = _markdown(a), a.text("text")
     if markdown and (text or a.get("blocks")):
@@ -73,7 +73,7 @@ def _update(w: Workspace, a: Args) -> Json:
         raise Refused("streaming_state_conflict")
     if len(a.text("text")) > MAX_UPDATE:
         raise Refused("msg_too_long")
-    body, _ = _content(a)  # replaces all of the old but the metadata, which goes only for {}
+    body, _ = content(a)  # replaces all of the old but the metadata, which goes only for {}
     if body.get("metadata") == {}:
         body["metadata"] = None
     message = w.change(channel, message["ts"], {"blocks": None} | body, editor=w.bot.id)

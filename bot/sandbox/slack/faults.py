@@ -1,9 +1,12 @@
 """Why a call that is right is not answered as it should be: faults put in on purpose, and rate limits."""
 
+import asyncio
 import math
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
+
+from aiohttp import web
 
 LIMITS = {"T2": (22, 60), "T3": (55, 60), "T4": (110, 60)}  # calls, seconds: "20+" lets a tenth more pass
 POST_CHANNEL, POST_WORKSPACE = (3, 3), (300, 60)  # chat.postMessage: 1/s with bursts; "several hundred"/min
@@ -31,6 +34,24 @@ class Fault:
         """Whether this call is one that it is meant for; each call asks once."""
         self.after -= self.method == method
         return self.method == method and self.after < 0
+
+    async def spoil(self, request: web.Request) -> web.StreamResponse | None:
+        """Return what comes in place of an answer, None where an answer comes, perhaps after a while."""
+        if self.kind == "hang":
+            await asyncio.sleep(self.seconds)
+        if self.kind == "reset_before":
+            return cut(request)
+        if self.kind not in ("http", "html"):
+            return None
+        status = self.status if self.kind == "http" else 200
+        return web.Response(status=status, text="<!DOCTYPE html>Sign in", content_type="text/html")
+
+
+def cut(request: web.Request) -> web.StreamResponse:
+    """Drop the connection: the caller learns nothing."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 class Limits:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from bot.sandbox.slack.arguments import Args, method, readable, writable
+from bot.sandbox.slack.arguments import SCOPE_OF, Args, method, readable, writable
 from bot.sandbox.slack.workspace import Json, Refused, Workspace
 
 
@@ -60,6 +60,26 @@ def _history(w: Workspace, a: Args) -> Json:
     ]
     found, paging = _page(_newer(top, a.text("oldest")), a, a.limit(999))
     return {"messages": [_shown(message, a) for message in found], **paging}
+
+
+@method("conversations.info", tier="T3")
+def _info(w: Workspace, a: Args) -> Json:
+    c = readable(w, a, "read")
+    kinds = {f"is_{kind}": c.kind == kind for kind in SCOPE_OF}
+    facts: Json = {"id": c.id, "name": c.name, **kinds, "is_private": c.kind != "channel"}
+    facts |= {"is_archived": c.archived, "is_member": w.bot.id in c.members, "is_ext_shared": w.shared(c)}
+    return {"channel": facts}
+
+
+@method("chat.getPermalink")
+def _permalink(w: Workspace, a: Args) -> Json:
+    channel, ts = readable(w, a, ""), a.text("message_ts")
+    if ts not in channel.messages:
+        raise Refused("message_not_found")
+    thread = channel.messages[ts].get("thread_ts", ts)
+    within = f"?thread_ts={thread}&cid={channel.id}" if thread != ts else ""
+    link = f"https://{w.domain}.slack.com/archives/{channel.id}/p{ts.replace('.', '')}{within}"
+    return {"channel": channel.id, "permalink": link}
 
 
 @method("users.info", "users:read", "T4")

@@ -9,6 +9,7 @@ from bot.sandbox.slack.workspace import Json, Refused, Session, Workspace
 STATUSES = {"processing", "active", "suspended", "closed"}
 PROCESSING_SECONDS = 3600  # then a session falls back to active
 TEXT_SECONDS = 120  # then the older status line goes
+MAX_TITLE, MAX_PROMPTS = 200, 4
 MAX_LINES, MAX_LINE = 10, 50  # of loading_messages
 
 
@@ -50,10 +51,12 @@ def _set_status(w: Workspace, a: Args) -> Json:
     if not w.agent:
         raise Refused("not_authorized")
     key = _key(w, a, "not_authorized", "thread_ts_required")
-    if a.text("status") not in STATUSES:
+    if a.text("status") not in STATUSES or len(a.text("title")) > MAX_TITLE:
         raise Refused("invalid_status")
-    session = show(w, *key, a.text("status"))
-    return {"status": session.status, "agent_status": session.status}
+    fresh, session = key not in w.sessions, show(w, *key, a.text("status"))
+    if fresh:
+        session.title = a.text("title")
+    return {"status": session.status, "agent_status": session.status, "title": session.title}
 
 
 @method("assistant.threads.setStatus", "chat:write")
@@ -62,4 +65,41 @@ def _set_thread_status(w: Workspace, a: Args) -> Json:
     if "status" not in a or len(lines) > MAX_LINES or any(len(line) > MAX_LINE for line in lines):
         raise Refused("invalid_arguments")
     show(w, *key, "processing" if a.text("status") else "active", a.text("status"))
+    return {}
+
+
+@method("agents.sessions.rename", "chat:write", "T3")
+def _rename(w: Workspace, a: Args) -> Json:
+    key = _key(w, a, "not_authorized")
+    if key not in w.sessions:
+        raise Refused("session_not_found")
+    return _entitle(w, key, a.text("title"))
+
+
+@method("assistant.threads.setTitle", "assistant:write", "T4")
+def _set_title(w: Workspace, a: Args) -> Json:
+    return _entitle(w, _key(w, a, "channel_not_found"), a.text("title"))
+
+
+def _entitle(w: Workspace, key: tuple[str, str], title: str) -> Json:
+    if not 0 < len(title) <= MAX_TITLE:
+        raise Refused("invalid_name")
+    w.sessions.setdefault(key, Session()).title = title
+    w.changed()
+    return {"title": title}
+
+
+@method("assistant.threads.setSuggestedPrompts", "assistant:write", "T4")
+def _set_prompts(w: Workspace, a: Args) -> Json:
+    channel, prompts = w.channels.get(a.text("channel_id")), a.get("prompts")
+    if not w.agent:
+        raise Refused("not_agent_app")
+    if channel is None or channel.kind != "im":
+        raise Refused("channel_not_found")
+    texts = [text for each in prompts or [] for text in (each.get("title"), each.get("message"))]
+    if not 0 < len(texts) <= 2 * MAX_PROMPTS or not all(texts):
+        raise Refused("invalid_arguments")
+    if not a.text("thread_ts"):  # with it nothing becomes visible
+        w.prompts[channel.id] = {"title": a.text("title"), "prompts": prompts}
+        w.changed()
     return {}

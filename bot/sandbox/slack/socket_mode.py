@@ -149,7 +149,7 @@ class SocketMode:
         acked: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._acks[envelope_id] = (name, acked)
         frame: Json = {"type": kind, "envelope_id": envelope_id, "payload": payload}
-        frame["accepts_response_payload"] = kind == "slash_commands"
+        frame["accepts_response_payload"] = kind == "slash_commands" or name == "view_submission"
         if kind == "events_api":
             frame |= {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""}
         facts: Json = {"envelope_id": envelope_id, "event_id": payload.get("event_id"), "payload": payload}

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bot.sandbox.faults import Faults
-from bot.sandbox.slack import chat, reading, sessions
+from bot.sandbox.slack import chat, files, reading, sessions, views
 from bot.sandbox.slack.arguments import METHODS, Args, Method, need
-from bot.sandbox.slack.faults import Fault, Limits
+from bot.sandbox.slack.faults import Fault, Limits, cut
 from bot.sandbox.slack.journal import Entry, Journal
 from bot.sandbox.slack.workspace import Json, Refused, Workspace
 
-__all__ = ["WebApi", "chat", "reading", "sessions"]  # imported to fill METHODS
+__all__ = ["WebApi", "chat", "files", "reading", "sessions", "views"]  # imported to fill METHODS
 
 
 class WebApi:
@@ -38,22 +38,18 @@ class WebApi:
         token = _bearer(request) or args.pop("token", "")
         entry = self._journal.add("call", name, args)
         fault: Fault = self.faults.take(lambda each: each.befalls(name)) or Fault(name)
+        if spoiled := await fault.spoil(request):
+            self._finish(entry, {"ok": False, "fault": fault.kind})
+            return spoiled
         match fault.kind:
-            case "":
+            case "" | "hang":
                 pass
-            case "hang":
-                await asyncio.sleep(fault.seconds)
             case "late":
                 asyncio.get_running_loop().call_later(fault.seconds, self._carry_out, entry, token)
-                return _cut(request)
+                return cut(request)
             case "reset_after":
                 self._carry_out(entry, token, bad)
-                return _cut(request)
-            case "reset_before" | "http" | "html":
-                self._finish(entry, {"ok": False, "fault": fault.kind})
-                status = fault.status if fault.kind == "http" else 200
-                page = web.Response(status=status, text="<!DOCTYPE html>Sign in", content_type="text/html")
-                return _cut(request) if fault.kind == "reset_before" else page
+                return cut(request)
             case "http_after" | "malformed":
                 self._carry_out(entry, token, bad)
                 status = fault.status if fault.kind == "http_after" else 200
@@ -97,10 +93,3 @@ class WebApi:
 def _bearer(request: web.Request) -> str:
     """Return the token of the Authorization header, or nothing."""
     return request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-
-
-def _cut(request: web.Request) -> web.StreamResponse:
-    """Drop the connection: the caller learns nothing."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()

@@ -1,6 +1,8 @@
 """One Slack workspace: people, channels, messages, and the events that their changes give the app. No I/O."""
 
+import mimetypes
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -12,7 +14,8 @@ Json = dict[str, Any]
 COUNTS = ("thread_ts", "reply_count", "reply_users", "reply_users_count", "latest_reply")
 SCOPES = (  # granted to the app at first
     "app_mentions:read assistant:write channels:history groups:history im:history mpim:history channels:read "
-    "groups:read im:read mpim:read chat:write files:read reactions:read reactions:write users:read"
+    "groups:read im:read mpim:read chat:write commands files:read files:write reactions:read reactions:write "
+    "users:read"
 )
 
 
@@ -72,7 +75,17 @@ class Session:
 
     status: str = "active"
     text: str = ""
+    title: str = ""
     history: list[tuple[float, str, str]] = field(default_factory=list)  # since 1970 in s, status, text
+
+
+@dataclass
+class File:
+    """A file: what Slack says of it, and its bytes; None until they are uploaded, and once it is deleted."""
+
+    facts: Json
+    content: bytes | None
+    deleted: bool = False
 
 
 @dataclass
@@ -91,13 +104,20 @@ class Workspace:
         self._last_micros = self._last_id = 0
         self.team_id, self.domain, self.url = "T0SANDBOX", "sandbox", ""
         self.agent = True  # the app is declared an agent: it has sessions
-        self.stream_seconds = 300.0
+        self.manifest: Json = {}  # none: anything can be chosen, declared or not
+        self.stream_seconds, self.trigger_seconds = 300.0, 3.0
         self.scopes = set(SCOPES.split())
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
         self.streams: dict[tuple[str, str], Stream] = {}
         self.ephemerals: dict[str, list[Json]] = {}
+        self.files: dict[str, File] = {}
+        self.homes: dict[str, Json] = {}  # by person, as are the next two
+        self.modals: dict[str, Json] = {}
+        self.looking_at: dict[str, str] = {}
+        self.prompts: dict[str, Json] = {}  # by DM: the answer's `title` and `prompts`
+        self.triggers: dict[str, tuple[str, float]] = {}  # whose, until when (monotonic); 0: used
         self.bot = self.people[self.add_person("bobbin", bot=True)]
 
     def new_id(self, prefix: str) -> str:
@@ -249,13 +269,45 @@ class Workspace:
         event["item"] = {"type": "message", "channel": channel.id, "ts": ts}
         self.send({**event, "item_user": message.get("user")}, channel)
 
-    def add_file(self, user: str, name: str, size: int, mimetype: str) -> Json:
-        """Return an upload of so many bytes as a message shows it; the bytes themselves are not kept."""
+    def context(self, user: str) -> Json:
+        """Return what a person looks at beside the app's messages."""
+        seen = self.looking_at.get(user)
+        entity = {"type": "slack#/types/channel_id", "value": seen, "team_id": self.team_id}
+        return {"entities": [entity]} if seen else {}
+
+    def named(self, text: str) -> str:
+        """Return a command's text as it is sent with `should_escape`: its mentions with their names."""
+        return re.sub(r"<@(\w+)>", lambda at: f"<@{at[1]}|{self.people[at[1]].name}>", text)
+
+    def trigger(self, user: str) -> str:
+        """Return a trigger_id, with which the app may open one modal for a person, soon."""
+        self.triggers[trigger := f"{self.new_ts()}.sandbox"] = (user, time.monotonic() + self.trigger_seconds)
+        return trigger
+
+    def add_file(self, user: str, name: str, size: int, mimetype: str, content: bytes | None) -> File:
+        """Add a file of the size that is claimed; its name tells its type where that is empty."""
         file_id, kind = self.new_id("F"), name.rpartition(".")[2]
+        mimetype = mimetype or mimetypes.guess_type(name)[0] or "application/octet-stream"
         base = f"{self.url}/files-pri/{self.team_id}-{file_id}"
-        file: Json = {"id": file_id, "name": name, "title": name, "mimetype": mimetype, "filetype": kind}
-        file |= {"user": user, "size": size, "mode": "hosted", "file_access": "visible"}
-        return file | {"url_private": f"{base}/{name}", "url_private_download": f"{base}/download/{name}"}
+        facts: Json = {"id": file_id, "name": name, "title": name, "mimetype": mimetype, "filetype": kind}
+        facts |= {"user": user, "size": size, "mode": "hosted", "is_external": False}
+        facts |= {"file_access": "visible", "url_private": f"{base}/{name}"}
+        facts["url_private_download"] = f"{base}/download/{name}"
+        return self.files.setdefault(file_id, File(facts, content))
+
+    def share(self, channel: Channel, files: Sequence[File], body: Json, thread: str | None = None) -> Json:
+        """Post files, and note where each is. What a stranger's file is, only files.info tells."""
+        shown = [file.facts for file in files]
+        if self.people[body["user"]].external:
+            shown = [{"id": facts["id"], "file_access": "check_file_info"} for facts in shown]
+        more = {"subtype": "file_share", "upload": False, "files": deepcopy(shown)}
+        message = self.post(channel, body | more, thread)
+        reach = "public" if channel.kind == "channel" else "private"
+        where = {"ts": message["ts"]} | ({"thread_ts": thread} if thread else {})
+        for file in files:
+            shares = file.facts.setdefault("shares", {}).setdefault(reach, {})
+            shares.setdefault(channel.id, []).append(where)
+        return message
 
 
 def rich_text(text: str) -> list[Json]:

@@ -30,6 +30,12 @@ def document(name: str = "plan", kind: str = "pdf") -> dict[str, Any]:
 
 TEXT = {"text": "Hello"}
 CACHE = {"cachePoint": {"type": "default"}}
+HOUR = {"cachePoint": {"type": "default", "ttl": "1h"}}
+
+
+def thinking(kind: str, effort: str = "low", **more: Any) -> dict[str, Any]:
+    fields = {"thinking": {"type": kind, **more}, "output_config": {"effort": effort}}
+    return blocks(TEXT, additionalModelRequestFields=fields)
 
 
 @pytest.fixture
@@ -154,6 +160,17 @@ async def test_a_wrong_model_is_refused(bedrock: Bedrock, http: aiohttp.ClientSe
         ),
         (blocks(CACHE, TEXT), "There is nothing available to cache."),
         (blocks(TEXT, *[CACHE] * 5), "A maximum of 4 blocks with cache_control may be provided. Found 5."),
+        (blocks(TEXT, document(kind="csv"), CACHE), "cannot be set after this kind of document"),
+        (blocks(TEXT, CACHE, TEXT, HOUR), "a ttl='1h' cache_control block must not come after a ttl='5m'"),
+        (blocks(TEXT, HOUR, system=[TEXT, CACHE]), "must not come after a ttl='5m'"),
+        (thinking("disabled"), "thinking.type: `disabled` is not supported for this model."),
+        (thinking("enabled", budget_tokens=1024), "thinking.type: `enabled` is not supported"),
+        (thinking("adaptive", effort="max"), "output_config.effort: `max` is not supported here."),
+        (thinking("between_tools", effort="xhigh"), "output_config.effort: `xhigh` is not supported here."),
+        (
+            blocks(TEXT, guardrailConfig={"guardrailIdentifier": "missing"}),
+            "guardrail identifier or version provided in the request does not exist",
+        ),
         (blocks(TEXT, inferenceConfig={"temperature": 0.5}), "`temperature` is deprecated for this model."),
         (blocks(TEXT, inferenceConfig={"topP": 0.5}), "`top_p` is deprecated for this model."),
         (blocks(TEXT, inferenceConfig={"maxTokens": 128_001}), "exceeds the model limit of 128000"),
@@ -167,6 +184,44 @@ async def test_what_bedrock_refuses_is_refused_in_its_words(
     status, code, answer = await ask(bedrock, http, body)
     assert (status, code) == (400, "ValidationException")
     assert told in answer["message"]
+
+
+@pytest.mark.parametrize("kind", ["adaptive", "between_tools"])
+async def test_a_model_thinks_as_it_is_told(bedrock: Bedrock, http: aiohttp.ClientSession, kind: str):
+    async with http.post(f"{bedrock.url}/model/{MODEL}/converse-stream", json=thinking(kind)) as answer:
+        deltas = [payload["delta"] for _, payload in await events_of(answer) if "delta" in payload]
+    assert any("reasoningContent" in delta for delta in deltas) == (kind == "adaptive")
+
+
+async def test_a_budget_for_thinking_fits_into_the_answer(bedrock: Bedrock, http: aiohttp.ClientSession):
+    for budget, told in ((1024, 200), (1023, 400), (2000, 400)):
+        fields = {"thinking": {"type": "enabled", "budget_tokens": budget}}
+        body = blocks(TEXT, inferenceConfig={"maxTokens": 2000}, additionalModelRequestFields=fields)
+        status, _, _ = await ask(bedrock, http, body, "us.anthropic.claude-haiku-4-5-20251001-v1:0")
+        assert status == told
+
+
+async def test_the_cache_goes_by_the_clock_it_is_given(bedrock: Bedrock, http: aiohttp.ClientSession):
+    bedrock.clock = iter([0.0, 299.0, 600.0]).__next__
+    body = blocks({"text": "x" * 4000}, CACHE)
+    usages = [(await ask(bedrock, http, body))[2]["usage"] for _ in range(3)]
+    assert [usage["cacheReadInputTokens"] for usage in usages] == [0, 1000, 0]
+    assert [usage["cacheDetails"] for usage in usages][:2] == [[{"ttl": "5m", "inputTokens": 1000}], []]
+    assert [asked.usage for asked in bedrock.requests] == usages
+
+
+async def test_what_a_broken_stream_has_cost_is_known(bedrock: Bedrock, http: aiohttp.ClientSession):
+    bedrock.faults.add("cut", after_events=6)
+    async with http.post(f"{bedrock.url}/model/{MODEL}/converse-stream", json=said("user")) as answer:
+        await answer.read()
+    (asked,) = bedrock.requests
+    assert 0 < len(asked.sent) < len(asked.answer)
+    assert asked.usage["outputTokens"] == -(-len(asked.sent) // 4)
+
+
+async def test_what_is_refused_costs_nothing(bedrock: Bedrock, http: aiohttp.ClientSession):
+    await ask(bedrock, http, said("user", "user"))
+    assert bedrock.requests[0].usage == {}
 
 
 async def test_what_older_models_take_they_take(bedrock: Bedrock, http: aiohttp.ClientSession):

@@ -97,3 +97,15 @@ def test_an_answer_is_cut_into_small_pieces_always_the_same():
     assert "".join(deltas(text)) == text
     assert list(deltas(text)) == list(deltas(text))
     assert {len(piece) for piece in deltas(text)} <= set(range(1, 46))
+
+
+def test_notes_keep_what_was_to_be_remembered_and_what_earlier_notes_say_of_it():
+    earlier = {
+        "text": '<summary until="2026-11-24 14:02 UTC">\n- Ann Lee: remember that tea is at four\n</summary>'
+    }
+    told = user(("Ben", "Please remember that Bo is ill. Thanks"), ("Ben", "Hello?"))["content"]
+    now = {"text": "Summarise everything above in at most 9 words."}
+    notes = answer({"role": "user", "content": [earlier, *told, now]})
+    assert notes == "- Ann Lee: remember that tea is at four\n- Ben: remember that Bo is ill"
+    asked = answer({"role": "user", "content": [earlier, *user("What should you remember?")["content"]]})
+    assert asked.startswith("- Ann Lee: remember that tea is at four")

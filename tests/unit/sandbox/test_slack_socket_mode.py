@@ -1,15 +1,11 @@
 """The sandbox's events and sockets, as slack_bolt's own handler and a bare socket meet them."""
 
 import asyncio
-import logging
 import re
 from typing import Any
 
 import aiohttp
 import pytest
-from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncApp
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack import Slack
 
@@ -20,16 +16,6 @@ async def slack():
     await slack.start()
     yield slack
     await slack.close()
-
-
-@pytest.fixture
-def ann(slack: Slack) -> str:
-    return slack.add_person("ann", display="Ann Lee")
-
-
-@pytest.fixture
-def general(slack: Slack, ann: str) -> str:
-    return slack.add_channel("general", members=[ann])
 
 
 class App:
@@ -266,6 +252,19 @@ async def test_other_bots_and_outsiders_are_marked(slack, app, general):
     assert app.envelopes[2]["payload"]["is_ext_shared_channel"] is True
 
 
+async def test_a_stop_is_told_with_the_streams_that_it_stopped(slack, app, client, ann):
+    dm = slack.dm(ann)
+    thread = await slack.say(ann, dm, "hi")
+    await client.agents_sessions_setStatus(channel_id=dm, thread_ts=thread, status="processing")
+    await slack.stop(ann, dm, thread)
+    ts = (await client.chat_startStream(channel=dm, thread_ts=thread))["ts"]
+    await slack.stop(ann, dm, thread)
+    await slack.wait_for(lambda: sum(e["type"] == "agent_session_stopped" for e in app.events) > 1)
+    stops = [event for event in app.events if event["type"] == "agent_session_stopped"]
+    assert [(e["channel"], e["user"], e["thread_ts"]) for e in stops] == [(dm, ann, thread)] * 2
+    assert sorted(event["streaming_message_ts"] for event in stops) == [[], [ts]]
+
+
 async def test_reactions_are_told(slack, app, ann, general):
     ts = await slack.say(ann, general, "hi")
     await slack.react(ann, general, ts, "mute")
@@ -273,21 +272,6 @@ async def test_reactions_are_told(slack, app, ann, general):
     await settled(slack, 3)
     assert [e["type"] for e in app.events[1:]] == ["reaction_added", "reaction_removed"]
     assert app.events[1]["item"] == {"type": "message", "channel": general, "ts": ts}
-
-
-@pytest.fixture
-async def bolt(slack: Slack):
-    """A real Bolt app over the SDK's own socket client."""
-    async with aiohttp.ClientSession() as session:
-        client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session)
-        app = AsyncApp(client=client, logger=logging.getLogger("bolt"))
-        handler = AsyncSocketModeHandler(app, slack.app_token)
-        await handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
-        await slack.wait_for(lambda: slack.connected)
-        yield app
-        await handler.close_async()  # type: ignore[no-untyped-call]  # nor here
-        await slack.wait_for(lambda: not slack.connected)
-        await handler.client.aiohttp_client_session.close()
 
 
 async def test_bolt_answers_a_mention_by_stream_and_its_own_posts_come_back(slack, bolt, ann, general):

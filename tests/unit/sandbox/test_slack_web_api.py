@@ -23,42 +23,6 @@ FEEDBACK = {
 }
 
 
-@pytest.fixture
-async def slack():
-    slack = Slack()
-    slack.workspace.stream_seconds = 0.3
-    await slack.start()
-    yield slack
-    await slack.close()
-
-
-@pytest.fixture
-async def client(slack: Slack):
-    async with aiohttp.ClientSession() as session:
-        yield AsyncWebClient(token=slack.bot_token, base_url=slack.api_url, session=session)
-
-
-@pytest.fixture
-def ann(slack: Slack) -> str:
-    return slack.add_person("ann", display="Ann Lee")
-
-
-@pytest.fixture
-def general(slack: Slack, ann: str) -> str:
-    return slack.add_channel("general", members=[ann])
-
-
-@pytest.fixture
-async def root(slack: Slack, ann: str, general: str) -> str:
-    return await slack.say(ann, general, "root")
-
-
-async def refused(call: Any) -> str:
-    with pytest.raises(SlackApiError) as error:
-        await call
-    return str(error.value.response["error"])
-
-
 async def test_auth_test_names_the_bot_and_its_scopes(client, slack):
     answer = await client.auth_test()
     assert (answer["user_id"], answer["bot_id"]) == (slack.bot_user_id, slack.bot_id)
@@ -108,14 +72,14 @@ async def test_a_withdrawn_scope_is_missing(slack, client, ann):
     assert (error.value.response["error"], error.value.response["needed"]) == ("missing_scope", "users:read")
 
 
-async def test_history_needs_the_scope_of_the_channels_kind(slack, client, ann):
+async def test_history_needs_the_scope_of_the_channels_kind(slack, client, ann, refused):
     slack.workspace.scopes.discard("im:history")
     dm = slack.dm(ann)
     ts = await slack.say(ann, dm, "hi")
     assert await refused(client.conversations_replies(channel=dm, ts=ts)) == "missing_scope"
 
 
-async def test_where_the_bot_may_not_write(slack, client, ann, general):
+async def test_where_the_bot_may_not_write(slack, client, ann, general, refused):
     outside = slack.add_channel("outside", members=[ann], bot_member=False)
     secret = slack.add_channel("secret", private=True, members=[ann], bot_member=False)
     await slack.archive(general)
@@ -124,7 +88,7 @@ async def test_where_the_bot_may_not_write(slack, client, ann, general):
     assert await refused(client.chat_postMessage(channel=general, text="x")) == "is_archived"
 
 
-async def test_the_text_rules_of_posting(client, general):
+async def test_the_text_rules_of_posting(client, general, refused):
     post = client.chat_postMessage
     empty = {"channel": general, "text": " "}
     assert await refused(client.api_call("chat.postMessage", json=empty)) == "no_text"
@@ -149,11 +113,11 @@ async def test_the_text_rules_of_posting(client, general):
         (["x"], "invalid_blocks_format"),
     ],
 )
-async def test_blocks_are_checked(client, general, blocks, error):
+async def test_blocks_are_checked(client, general, blocks, error, refused):
     assert await refused(client.chat_postMessage(channel=general, text="x", blocks=blocks)) == error
 
 
-async def test_a_thread_needs_its_root(slack, client, ann, general, root):
+async def test_a_thread_needs_its_root(slack, client, ann, general, root, refused):
     reply = await slack.say(ann, general, "reply", thread=root)
     post = client.chat_postMessage
     assert await refused(post(channel=general, text="x", thread_ts="1.1")) == "thread_not_found"
@@ -177,7 +141,7 @@ async def test_an_update_replaces_text_and_blocks_and_keeps_metadata(slack, clie
     assert "metadata" not in slack.message(general, ts)
 
 
-async def test_what_an_update_refuses(slack, client, general, root):
+async def test_what_an_update_refuses(slack, client, general, root, refused):
     ts = (await client.chat_postMessage(channel=general, text="a"))["ts"]
     assert await refused(client.chat_update(channel=general, ts=ts, text="x" * 4_001)) == "msg_too_long"
     assert await refused(client.chat_update(channel=general, ts=root, text="x")) == "cant_update_message"
@@ -187,7 +151,7 @@ async def test_what_an_update_refuses(slack, client, general, root):
     assert await refused(client.chat_update(channel=general, ts=ts, text="x")) == "message_not_found"
 
 
-async def test_a_thread_is_read_in_pages_with_its_root_on_each(slack, client, ann, general, root):
+async def test_a_thread_is_read_in_pages_with_its_root_on_each(slack, client, ann, general, root, refused):
     for number in range(5):
         await slack.say(ann, general, str(number), thread=root)
     first = await client.conversations_replies(channel=general, ts=root, limit=3)
@@ -237,7 +201,7 @@ async def test_people_of_other_organisations_and_guests_are_known_as_such(slack,
     assert (await client.users_info(user=guest))["user"]["is_restricted"] is True
 
 
-async def test_a_note_is_seen_by_one_person(slack, client, ann, general):
+async def test_a_note_is_seen_by_one_person(slack, client, ann, general, refused):
     bob = slack.add_person("bob")
     assert (
         await refused(client.chat_postEphemeral(channel=general, user=bob, text="x")) == "user_not_in_channel"
@@ -247,7 +211,7 @@ async def test_a_note_is_seen_by_one_person(slack, client, ann, general):
     assert slack.messages(general) == []
 
 
-async def test_reactions_are_set_once(slack, client, general, root):
+async def test_reactions_are_set_once(slack, client, general, root, refused):
     await client.reactions_add(channel=general, timestamp=root, name="eyes")
     assert (
         await refused(client.reactions_add(channel=general, timestamp=root, name="eyes")) == "already_reacted"
@@ -265,7 +229,7 @@ async def test_an_upload_is_shown_with_its_type_and_size(slack, ann, general):
     assert (file["name"], file["mimetype"], file["size"]) == ("a.txt", "text/plain", 5)
 
 
-async def test_a_stream_grows_and_stops(slack, client, ann, general, root):
+async def test_a_stream_grows_and_stops(slack, client, ann, general, root, refused):
     who = {"recipient_user_id": ann, "recipient_team_id": slack.team_id}
     ts = (await client.chat_startStream(channel=general, thread_ts=root, markdown_text="a", **who))["ts"]
     assert slack.status(general, root).status == "processing"
@@ -280,7 +244,7 @@ async def test_a_stream_grows_and_stops(slack, client, ann, general, root):
     await client.chat_update(channel=general, ts=ts, text="rewritten")
 
 
-async def test_what_a_stream_refuses(slack, client, ann, general, root):
+async def test_what_a_stream_refuses(slack, client, ann, general, root, refused):
     start, who = client.chat_startStream, {"recipient_user_id": ann, "recipient_team_id": slack.team_id}
     one = {"channel": general, "thread_ts": root}
     assert await refused(start(channel=general, thread_ts="0", **who)) == "invalid_thread_ts"
@@ -300,7 +264,7 @@ async def test_in_a_dm_a_stream_needs_no_recipient(slack, client, ann):
     assert (await client.chat_startStream(channel=dm, thread_ts=root))["ok"]
 
 
-async def test_appends_do_not_extend_a_streams_life(slack, client, ann):
+async def test_appends_do_not_extend_a_streams_life(slack, client, ann, refused):
     dm = slack.dm(ann)
     root = await slack.say(ann, dm, "hi")
     ts = (await client.chat_startStream(channel=dm, thread_ts=root, markdown_text="a"))["ts"]
@@ -312,9 +276,12 @@ async def test_appends_do_not_extend_a_streams_life(slack, client, ann):
     assert slack.message(dm, ts)["text"] == "ab"
 
 
-async def test_a_persons_stop_ends_the_stream_and_leaves_the_status_to_the_app(slack, client, ann):
+async def test_a_persons_stop_ends_the_stream_and_leaves_the_status_to_the_app(slack, client, ann, refused):
     dm = slack.dm(ann)
     root = await slack.say(ann, dm, "hi")
+    with pytest.raises(LookupError, match="no stop button"):
+        await slack.stop(ann, dm, root)
+    await client.assistant_threads_setStatus(channel_id=dm, thread_ts=root, status="is thinking")
     with pytest.raises(LookupError, match="no stop button"):
         await slack.stop(ann, dm, root)
     ts = (await client.chat_startStream(channel=dm, thread_ts=root, markdown_text="a"))["ts"]
@@ -336,7 +303,7 @@ async def test_a_reply_clears_the_status_line_but_not_a_sessions_status(slack, c
     assert slack.status(dm, root).status == "processing"
 
 
-async def test_only_an_agent_has_sessions(slack, client, ann):
+async def test_only_an_agent_has_sessions(slack, client, ann, refused):
     dm = slack.dm(ann)
     root = await slack.say(ann, dm, "hi")
     set_status = client.agents_sessions_setStatus
@@ -346,7 +313,7 @@ async def test_only_an_agent_has_sessions(slack, client, ann):
     assert await refused(set_status(channel_id=dm, thread_ts=root, status="active")) == "not_authorized"
 
 
-async def test_faults_befall_the_calls_they_are_made_for(slack, client, general):
+async def test_faults_befall_the_calls_they_are_made_for(slack, client, general, refused):
     slack.faults.add("chat.postMessage", "internal_error", after=1, times=2)
     posts = [client.chat_postMessage(channel=general, text=text) for text in "abcd"]
     await posts[0]

@@ -114,7 +114,7 @@ MEANINGS: dict[type[SlackError], str] = {
         access_denied cant_delete_message cant_update_message channel_is_limited_access
         channel_not_found channel_type_not_supported edit_window_closed ekm_access_denied
         feature_disabled is_archived is_inactive messages_tab_disabled missing_scope no_permission
-        not_authorized not_in_channel org_login_required restricted_action
+        not_agent_app not_authorized not_in_channel org_login_required restricted_action
         restricted_action_non_threadable_channel restricted_action_read_only_channel
         restricted_action_thread_locked restricted_action_thread_only_channel team_access_not_granted
         thread_locked unknown_method user_not_in_channel

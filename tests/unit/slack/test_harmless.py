@@ -111,6 +111,7 @@ def test_links_are_shown_for_what_they_are(text, shown):
         pytest.param("````\n```\n````\nx", "````\n```\n````\nx", id="a fence within a fence"),
         pytest.param("```py\nx", "```py\nx\n```", id="never closed"),
         pytest.param("an `open\nnext", "an `open`\nnext", id="inline code never closed"),
+        pytest.param(f"`{'x ' * 300}", f"\u02cb{'x ' * 300}", id="inline code too long to wait for its end"),
         pytest.param("a `| b`", "a `| b`", id="inline code with a pipe"),
         pytest.param("\\`x", "\u02cbx", id="an escaped backtick opens no code for any reader"),
     ],
@@ -130,7 +131,10 @@ def test_code_and_prose_stay_readable(text, shown):
         ("see https://e.com/?q", "see "),
         ("x\n```py", "x\n"),
         ("日本", "日本"),
-        ("`cat fi", "`cat "),
+        ("run `cat fi", "run "),
+        ("run `cat file`", "run "),
+        ("run `cat file` ", "run `cat file` "),
+        ("run `cat \n", "run `cat `\n"),
     ],
 )
 def test_only_an_unfinished_tail_is_held_back(delta, shown):

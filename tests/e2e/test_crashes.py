@@ -20,9 +20,9 @@ async def whole(bobbin: Bobbin, channel: str, thread: str) -> None:
     )
 
 
-async def at_rest(bobbin: Bobbin) -> None:
+async def at_rest(bobbin: Bobbin, seconds: float = 20) -> None:
     """Wait until nothing is open or waiting."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(seconds):
         while await bobbin.rows("SELECT id FROM conversation WHERE pending_at IS NOT NULL"):  # noqa: ASYNC110  a file
             await asyncio.sleep(0.02)
 

@@ -36,7 +36,7 @@ _OFFERED_WITHIN = 10 * 60 * 1000
 
 
 def files_json(files: Sequence[File]) -> str:
-    """As the column `files` holds them."""
+    """As the column `files` holds them; what is empty is left out."""
     return json.dumps([{key: value for key, value in asdict(file).items() if value} for file in files])
 
 

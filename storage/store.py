@@ -285,7 +285,7 @@ def _line(row: Row) -> Line:
         ts=row["ts"],
         author=row["user_id"],
         text=row["text"],
-        files=tuple(File(**file) for file in json.loads(row["files"])),
+        files=tuple(File(**{"id": "", "name": "", **file}) for file in json.loads(row["files"])),
         turn=row["turn_id"],
         seq=row["seq"],
         addressed=bool(row["addressed"]),

@@ -144,11 +144,11 @@ async def test_each_bad_event_is_acked_in_time_and_has_one_clear_end(bobbin: Bob
     for line in lines:
         by_id.setdefault(str(line.get("id")), []).append(end(line))
     for case in cases:
-        if case.event_id:
+        if case.event_id and "app_home_opened" not in case.name:  # shows Home, and is no line of the log
             ends = by_id.get(case.event_id, [])
             assert len(ends) == 1, (case.name, ends)
             assert not case.ends or ends[0].startswith(case.ends), (case.name, ends)
-    assert len(lines) == len(cases)
+    assert len(lines) == len([case for case in cases if "app_home_opened" not in case.name])
     print(len(cases), Counter(map(end, lines)))  # noqa: T201  the counts, where somebody looks
 
     kept = {

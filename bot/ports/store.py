@@ -1,0 +1,239 @@
+"""Keeps conversations."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from bot.conversation import ThreadKey
+from bot.events import Deleted, Edited, Muted, Person, Posted, Stopped
+from bot.insight import Kept, Receipt, Standing
+from bot.ports.ledger import Booked, Call, Caps, ChannelSetting, SettingName
+from bot.ports.model import Stop
+from bot.ports.turn import Decide, Finish, Gap, History, Ingested, Line, Part, Place, Read, Summary, Turn
+
+
+class Store(Protocol):
+    """Keeps conversations. Each method is one transaction. Raises only `StoreError`s."""
+
+    async def post(self, message: Posted, decide: Decide) -> Ingested:
+        """Take a message in, as the policy decides when it sees the thread."""
+        ...
+
+    async def edit(self, edit: Edited, decide: Decide) -> Ingested:
+        """Follow an edit; one that adds a mention is answered like a new message."""
+        ...
+
+    async def delete(self, deleted: Deleted) -> Ingested:
+        """Let the words go; a turn with nothing left to answer must end."""
+        ...
+
+    async def stop(self, stopped: Stopped) -> Ingested:
+        """End the open turn of a thread."""
+        ...
+
+    async def mute(self, muted: Muted) -> Ingested:
+        """Mute or wake a thread by the 🔕 on its first message."""
+        ...
+
+    async def seen(self, team: str, event_id: str, outcome: str) -> bool:
+        """Note an event that changes no conversation; False when it was noted before."""
+        ...
+
+    async def quarantine(self, team: str, event_id: str, shape: str) -> None:
+        """Keep the shape (keys and types, never text) of an event that could not be read."""
+        ...
+
+    async def claim(self, owner: str, limit: int) -> list[Turn]:
+        """Take up to `limit` conversations that have something to answer: by workspace, person, wait."""
+        ...
+
+    async def extend(self, turn: Turn) -> str | None:
+        """Heartbeat: keep the lease. Returns why the turn must end (stopped, deleted, edited).
+
+        Raises `LeaseLost`.
+        """
+        ...
+
+    async def restart(self, turn: Turn) -> Turn:
+        """Its question was changed: the turn as it is now, without an answer. Raises `LeaseLost`."""
+        ...
+
+    async def history(self, turn: Turn) -> list[Line]:
+        """All that the model reads for this turn, in order: earlier turns, then this one's messages."""
+        ...
+
+    async def recall(self, turn: Turn) -> History:
+        """The same, where there is a summary with it in the place of what it stands for.
+
+        A summary is forgotten where a message that it was made of was edited or deleted.
+        """
+        ...
+
+    async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
+        """Put it in the place of the one it was made of, and of these lines. Raises `LeaseLost`.
+
+        False, and nothing was kept, where what it was made of has changed meanwhile.
+        """
+        ...
+
+    async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
+        """Add what Slack knows of the thread and the store did not. Raises `LeaseLost`."""
+        ...
+
+    async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
+        """Those of these people that were learned."""
+        ...
+
+    async def learn(self, team: str, people: Sequence[Person]) -> None:
+        """Keep who somebody is. A name that is known stays: it is in the prefix of threads."""
+        ...
+
+    async def dismiss(self, turn: Turn, authors: Sequence[str], reason: str) -> tuple[str, ...]:
+        """These people may not ask: their words become history. Raises `LeaseLost`.
+
+        Returns who is due a note for `reason`.
+        """
+        ...
+
+    async def reads(self, turn: Turn, places: Collection[Place]) -> dict[Place, Read]:
+        """What became of the files at these places, as far as it was tried."""
+        ...
+
+    async def keep_read(self, turn: Turn, place: Place, read: Read, data: bytes = b"") -> None:
+        """Keep it with its message, in the place of what was kept before. Raises `LeaseLost`.
+
+        Nothing is kept of a file whose message is gone.
+        """
+        ...
+
+    async def file_data(self, hashes: Collection[str]) -> dict[str, bytes]:
+        """The bytes that are kept under these."""
+        ...
+
+    async def begin_call(self, call: Call, caps: Caps) -> Booked:
+        """Book a call before it goes out, unless a budget is spent. A turn that was admitted stays so."""
+        ...
+
+    async def settle_call(self, call: Call) -> None:
+        """Book what it came to."""
+        ...
+
+    async def admins(self, team: str) -> list[str]:
+        """The ids of those who were learned to be admins or owners of the workspace."""
+        ...
+
+    async def channel_settings(self, team: str, channel: str) -> dict[SettingName, ChannelSetting]:
+        """What was ever set for a channel."""
+        ...
+
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
+        """Set it, unless a newer message did."""
+        ...
+
+    async def standing(self, team: str, user: str) -> Standing:
+        """What somebody has spent, and how busy Bobbin is."""
+        ...
+
+    async def kept(self, team: str, user: str) -> Kept:
+        """What is kept of somebody's words."""
+        ...
+
+    async def receipt(self, team: str, channel: str, ts: str) -> Receipt | None:
+        """What the answer was made of that this message of Bobbin shows; None where it shows none."""
+        ...
+
+    async def record_part(self, turn: Turn, part: Part) -> None:
+        """A Slack message was made for this turn. Raises `LeaseLost`, having kept it as an orphan."""
+        ...
+
+    async def record_answer(self, turn: Turn, answer: str, stop: Stop) -> None:
+        """The whole answer, before its last Slack write. Raises `LeaseLost`."""
+        ...
+
+    async def finish(self, turn: Turn, finish: Finish) -> bool:
+        """Close the turn and give the lease back. True when more waits here. Raises `LeaseLost`."""
+        ...
+
+    async def release(self, turn: Turn, delay: float = 0) -> None:
+        """Give the lease back with the turn still open; it may be claimed again after `delay` seconds."""
+        ...
+
+    async def retry(self, turn_id: int) -> Ingested:
+        """Queue a failed turn (*Try again*), before anything newer of its conversation."""
+        ...
+
+    async def turn_shown(self, team: str, channel: str, ts: str) -> int | None:
+        """Whose turn's a message of Bobbin is: its id."""
+        ...
+
+    async def again(self, turn_id: int, user: str) -> Ingested:
+        """Queue a turn to be answered again, if this person may have that; else `note` says why not.
+
+        Its answer is kept as an earlier version once the new one is begun.
+        """
+        ...
+
+    async def rate(self, turn_id: int, user: str, *, good: bool) -> bool:
+        """Keep what somebody thinks of an answer, in the place of what they thought before.
+
+        False: no such turn.
+        """
+        ...
+
+    async def explain(self, turn_id: int, user: str, why: str) -> bool:
+        """And why. False where they have not judged it."""
+        ...
+
+    async def accounted(self, thread: ThreadKey) -> set[str]:
+        """The ts of every message that Bobbin is known to have made in this thread."""
+        ...
+
+    async def orphans(self) -> list[tuple[str, str, str]]:
+        """(team, channel, ts) of messages to delete: their turns are closed."""
+        ...
+
+    async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
+        """It is deleted in Slack."""
+        ...
+
+    async def note_due(self, team: str, user: str, reason: str, *, once_ever: bool = False) -> bool:
+        """True at most once a day (or once ever) for this person and reason."""
+        ...
+
+    async def recover(self, settle: float) -> int:
+        """At the start of the only process every lease is dead. How many turns must be taken up again.
+
+        Calls that were running are lost: what they cost stays an estimate.
+        """
+        ...
+
+    async def heard(self, team: str, longest: float) -> Gap | None:
+        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`."""
+        ...
+
+    async def caught_up(self, team: str, gap: Gap) -> None:
+        """What was said in this gap was read; a further one, if there was one meanwhile, stays."""
+        ...
+
+    async def channels(self, team: str, limit: int) -> list[str]:
+        """Channels and DMs that have conversations; those of the newest first."""
+        ...
+
+    async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
+        """Threads in which something was said after this ts, and those of DMs; the newest first."""
+        ...
+
+    async def sweep(self) -> None:
+        """Housekeeping: purge what is old, mend what must not be."""
+        ...
+
+    async def scrub(self) -> None:
+        """Take deleted words off the disk, where there are any."""
+        ...
+
+    async def next_due(self) -> float | None:
+        """In how many seconds something can be claimed that cannot be claimed now; None: nothing waits."""
+        ...
+
+    async def writable(self) -> bool:
+        """Whether a write reaches the disk right now."""
+        ...

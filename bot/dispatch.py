@@ -74,8 +74,8 @@ class Dispatcher:
         if not tasks:
             return
         _log.info("finishing the running answers", count=len(tasks), seconds=seconds)
-        giving_back = min(_GIVE_BACK_SECONDS, seconds / 4)
-        _, late = await asyncio.wait(tasks, timeout=seconds - giving_back)
+        giving_back = min(_GIVE_BACK_SECONDS, max(_GIVE_BACK_AT_LEAST, seconds / 4))
+        _, late = await asyncio.wait(tasks, timeout=max(0, seconds - giving_back))
         for task, (_, lease) in list(self._running.items()):
             if task in late:
                 lease.end("drained")
@@ -106,6 +106,8 @@ class Dispatcher:
 
 
 _GIVE_BACK_SECONDS = 2.5
+_GIVE_BACK_AT_LEAST = 1.0
+"""What is not given back in time counts as a death of the turn, which it was not."""
 
 
 class Background:

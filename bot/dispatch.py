@@ -74,14 +74,14 @@ class Dispatcher:
         if not tasks:
             return
         _log.info("finishing the running answers", count=len(tasks), seconds=seconds)
-        giving_back = min(_GIVE_BACK_SECONDS, max(_GIVE_BACK_AT_LEAST, seconds / 4))
-        _, late = await asyncio.wait(tasks, timeout=max(0, seconds - giving_back))
+        giving_back = min(_GIVE_BACK_SECONDS, seconds / 4)
+        _, late = await asyncio.wait(tasks, timeout=seconds - giving_back)
         for task, (_, lease) in list(self._running.items()):
             if task in late:
                 lease.end("drained")
         if late:
             _log.info("answers given back unfinished", count=len(late))
-            await asyncio.wait(late, timeout=giving_back)
+            await asyncio.wait(late, timeout=max(giving_back, _GIVE_BACK_AT_LEAST))
 
     async def _fill(self) -> None:
         while (free := self._slots - len(self._running)) > 0 and not self._draining:

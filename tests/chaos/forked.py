@@ -94,7 +94,7 @@ class ForkedBobbin(Bobbin):
     """A Bobbin under the hooks.
 
     For the next start: `kill_at` is the point at which it dies, `mutant` the variant it is, `steal` for how
-    many seconds it loses its first reply to another owner, `census` whether it notes its `tasks`.
+    many seconds it loses its first reply to another owner, `census` whether it counts what it holds.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ForkedBobbin(Bobbin):
         self.mutant = ""
         self.steal = 0.0
         self.census = False
-        self.tasks = folder / "tasks"
+        self.counts = folder / "census"
         self._launcher = launcher
 
     async def launch(self) -> Fork:
@@ -120,7 +120,7 @@ class ForkedBobbin(Bobbin):
                 "kill_at": self.kill_at,
                 "mutant": self.mutant,
                 "steal": self.steal,
-                "census": str(self.tasks) if self.census else None,
+                "census": str(self.counts) if self.census else None,
             }
         )
         self.process = fork  # type: ignore[assignment]

@@ -1,11 +1,14 @@
 """The soak: thousands of turns in one process with faults on, and whether it grows.
 
-Memory is the resident size and descriptors are counted as the kernel tells them; tasks as the process itself
-notes them, for the kernel does not know them. A line is laid through each by least squares, without the first
-fifth, in which caches fill.
+The resident size and the descriptors are as the kernel tells them; tasks and blocks of memory as the process
+itself counts them when nothing is being answered. Blocks tell a leak: what stays is a block at least.
+The resident size tells what the allocator once needed at the most, and follows the highest tide so far. A
+line is laid through each by least squares, without the first fifth, in which caches fill.
 """
 
+import asyncio
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,12 +27,13 @@ _PAGE_KIB = 4
 
 @dataclass
 class Sample:
-    """After so many turns: KiB in memory, open descriptors, tasks."""
+    """After so many turns: KiB in memory, open descriptors, tasks, blocks of memory that are in use."""
 
     turns: int
     rss: int
     descriptors: int
     tasks: int
+    blocks: int
 
 
 @dataclass
@@ -54,10 +58,12 @@ class Soaked:
         return [
             *(
                 f"{s.turns:6d} turns  {s.rss / 1024:7.1f} MiB  {s.descriptors:4d} fds  {s.tasks:4d} tasks"
+                f"  {s.blocks:7d} blocks"
                 for s in self.samples
             ),
-            f"after {last.turns} turns; in 1,000 turns {self.slope('rss'):+.0f} KiB",
-            f"{self.slope('descriptors'):+.2f} descriptors, {self.slope('tasks'):+.2f} tasks",
+            f"after {last.turns} turns; in 1,000 turns {self.slope('rss'):+.0f} KiB,",
+            f"{self.slope('descriptors'):+.2f} descriptors, {self.slope('tasks'):+.2f} tasks,",
+            f"{self.slope('blocks'):+.0f} blocks of {last.blocks}",
             f"violations: {len(self.wrong)}",
             *self.wrong[:20],
         ]
@@ -84,15 +90,20 @@ async def soak(launcher: Launcher, folder: Path, *, turns: int, seed: int) -> So
                 done += 1
             await over(bobbin, done)
             if done % _SAMPLE_EVERY == 0:
-                soaked.samples.append(_sample(bobbin, done))
+                await all_quiet(bobbin, done)
+                soaked.samples.append(await _sample(bobbin, done))
         await all_quiet(bobbin, done)
         soaked.wrong = await violations(bobbin)
     return soaked
 
 
-def _sample(bobbin: ForkedBobbin, turns: int) -> Sample:
+async def _sample(bobbin: ForkedBobbin, turns: int) -> Sample:
     assert bobbin.process is not None
+    now = time.time()
+    while not bobbin.counts.exists() or bobbin.counts.stat().st_mtime <= now:  # noqa: ASYNC110  a file
+        await asyncio.sleep(0.1)
+    tasks, blocks = map(int, bobbin.counts.read_text().split())
     process = Path("/proc") / str(bobbin.process.pid)
     pages = int((process / "statm").read_text().split()[1])
     descriptors = len(list((process / "fd").iterdir()))
-    return Sample(turns, pages * _PAGE_KIB, descriptors, int(bobbin.tasks.read_text()))
+    return Sample(turns, pages * _PAGE_KIB, descriptors, tasks, blocks)

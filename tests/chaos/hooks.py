@@ -53,6 +53,17 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def put_in(*, points: str, kill_at: tuple[str, int] | None, mutant: str, steal: float, tasks: str) -> None:
+    """Put in what `ForkedBobbin` was told for this process."""
+    if mutant:
+        MUTANTS[mutant]()
+    if steal:
+        steal_first_reply(steal)
+    if tasks:
+        take_census(Path(tasks))
+    install(Points(Path(points), kill_at))
+
+
 def install(points: Points) -> None:
     """Set the points into the classes through which everything outside is reached."""
     _around_transactions(points)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
-from tests.chaos.forked import Counted, ForkedBobbin, Launcher
+from tests.chaos.forked import Counted, ForkedBobbin
 
 SETTLE = 0.5
 _QUIET_SECONDS = 60
 
 
 @asynccontextmanager
-async def stage(launcher: Launcher, folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
+async def stage(folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
     """Yield a Bobbin that is not started."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     slack = Slack(redelivery=(0, 0.3, 0.6, 1.2))
@@ -22,7 +22,7 @@ async def stage(launcher: Launcher, folder: Path, **settings: str) -> AsyncItera
     try:
         async with Bedrock(model=Counted()) as bedrock:
             settled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), **settings}
-            bobbin = ForkedBobbin(launcher, slack, bedrock, folder, **settled)
+            bobbin = ForkedBobbin(slack, bedrock, folder, **settled)
             try:
                 yield bobbin
             finally:

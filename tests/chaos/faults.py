@@ -26,8 +26,8 @@ Ends = dict[str, Exception | None]
 LEASE, SETTLE, CALL = 6.0, 3.0, 2.0
 """Seconds of the lease, of the settle time, and of a Slack call, which is a third of the lease.
 
-What a call does comes at most 0.3 s after Bobbin has given it up. The rest of the settle time is for the
-machine: where it stands still for longer, the promise does not hold, and a row fails for no fault of Bobbin's.
+What a call does comes at most 0.3 s after Bobbin has given it up. The rest of the settle time is for a
+machine that stands still: where it does so for longer, a row fails for no fault of Bobbin's.
 """
 CALLS_A_SECOND = 5
 """What a turn that is stuck may call at most."""

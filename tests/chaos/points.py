@@ -61,14 +61,14 @@ async def run(folder: Path, play: Play, kills: Iterable[Point] = ()) -> Run:
         played: asyncio.Task[int] | None = None
         for kill in (*result.kills, None):
             bobbin.kill_at = kill
-            fork = await bobbin.begin()
+            end = asyncio.ensure_future((await bobbin.begin()).wait())
             played = played or asyncio.ensure_future(_play(bobbin, play))
             quiet = asyncio.ensure_future(_quiet(bobbin, played))
-            ends: list[asyncio.Future[Any]] = [quiet, fork.ended]
+            ends: list[asyncio.Future[Any]] = [quiet, end]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if kill is not None and not fork.ended.done():  # the last point comes after all is quiet
-                await asyncio.wait([fork.ended], timeout=0.5)
-            if not fork.ended.done() or kill is None:
+            if kill is not None and not end.done():  # the last point comes after all is quiet
+                await asyncio.wait([end], timeout=0.5)
+            if not end.done() or kill is None:
                 await quiet
                 break
             result.happened += 1

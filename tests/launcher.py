@@ -6,6 +6,7 @@ comes one line of JSON, an order: `arguments` as of `python`, `environment`, `cw
 signal. A process whose connection is closed is killed; all are when standard input ends.
 """
 
+import asyncio
 import gc
 import json
 import os
@@ -17,14 +18,31 @@ import sys
 import traceback
 from typing import Any
 
+import botocore.loaders
+import botocore.session
+
 import bot.__main__
 import bot.app
+import bot.bedrock
 import bot.bedrock_doctor
 import bot.doctor
+import bot.sandbox.command
 import bot.usage
 
 Connections = dict[socket.socket, int]
 """Each connection, and the process it is for; 0 before there is one."""
+
+
+def read_ahead() -> None:
+    """Read AWS's descriptions of its services, which is half of what a fork would have to do at its start."""
+    loader = botocore.loaders.create_loader()
+    botocore.session.create_loader = lambda *_: loader
+
+    async def open_once() -> None:
+        async with bot.bedrock.open_model(None, region="us-east-1"):
+            pass
+
+    asyncio.run(open_once())
 
 
 def run(order: dict[str, Any]) -> None:
@@ -147,6 +165,7 @@ def _tell(connection: socket.socket, **told: int) -> None:
 
 
 if __name__ == "__main__":
+    read_ahead()
     gc.collect()
     gc.freeze()  # what all forks share stays shared
     with socket.socket(fileno=int(sys.argv[1])) as inherited:

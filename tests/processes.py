@@ -18,39 +18,13 @@ ROOT = Path(__file__).parents[1]
 
 
 class Launcher:
-    """The process that forks: one for all that this process starts, in whichever event loop."""
+    """The process that forks: one for all that this process starts, in whichever event loop.
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="bobbin-launcher-")
-        self._path = f"{self._folder.name}/socket"
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: TID251
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(self._path)
-            listening.listen(128)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.launcher", str(listening.fileno())],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment, cwd=ROOT,
-                pass_fds=[listening.fileno()],
-            )  # fmt: skip
+    What was forked reaches it too, at the `path` where it listens.
+    """
 
-    @classmethod
-    @cache
-    def shared(cls) -> "Launcher":
-        """The launcher, started when it is first asked for."""
-        return cls()
-
-    @classmethod
-    def end(cls) -> None:
-        """End the shared launcher, if there is one, with what it forked."""
-        if cls.shared.cache_info().currsize:
-            cls.shared()._end()
-            cls.shared.cache_clear()
-
-    def _end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._folder.cleanup()
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     async def start(
         self,
@@ -62,11 +36,46 @@ class Launcher:
         errors: Path,
     ) -> "Fork":
         """Start `python ARGUMENTS`; what it says is appended to these files."""
-        reader, writer = await asyncio.open_unix_connection(self._path)
+        reader, writer = await asyncio.open_unix_connection(self.path)
         order = {"arguments": [*arguments], "environment": {**environment}, "cwd": str(cwd)}
         order |= {"output": str(output), "errors": str(errors)}
         writer.write(json.dumps(order).encode() + b"\n")
         return Fork(int((await _told(reader))["pid"]), reader, writer)
+
+
+@cache
+def _shared() -> tuple[Launcher, "subprocess.Popen[bytes]", tempfile.TemporaryDirectory[str]]:
+    folder = tempfile.TemporaryDirectory(prefix="bobbin-launcher-")
+    launcher = Launcher(f"{folder.name}/socket")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: TID251
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(launcher.path)
+        listening.listen(128)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.launcher", str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=environment,
+            cwd=ROOT,
+            pass_fds=[listening.fileno()],
+        )
+    return launcher, process, folder
+
+
+def launcher() -> Launcher:
+    """Return the launcher, started when it is first asked for."""
+    return _shared()[0]
+
+
+def end_launcher() -> None:
+    """End it, if there is one, with what it forked."""
+    if _shared.cache_info().currsize:
+        _, process, folder = _shared()
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+        folder.cleanup()
+        _shared.cache_clear()
 
 
 class Fork:

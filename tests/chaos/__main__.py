@@ -12,7 +12,7 @@ from tests.chaos.kills import kill_loop
 from tests.chaos.ledger import ledger_loop
 from tests.chaos.points import one_question, pairs, singles, two_people
 from tests.chaos.soak import soak
-from tests.processes import Launcher
+from tests.processes import end_launcher
 
 PARTS = ("kills", "points", "pairs", "soak", "ledger")
 
@@ -62,6 +62,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     began = monotonic()
     violated = asyncio.run(main(options.what, options.rounds, options.seed))
-    Launcher.end()
+    end_launcher()
     print(f"{options.what}, seed {options.seed}: {monotonic() - began:.0f} s")
     sys.exit(1 if violated else 0)

@@ -83,7 +83,7 @@ async def play(mutant: str, bobbin: ForkedBobbin, *, broken: bool) -> int:
 async def test_a_broken_variant_breaks_a_promise_and_the_code_as_it_is_does_not(
     tmp_path: Path, mutant: str, *, broken: bool
 ) -> None:
-    async with stage(tmp_path / "stage", SLACK_PACING="off", LEASE_SECONDS="6") as bobbin:
+    async with stage(tmp_path / "stage", SLACK_PACING="off", LEASE_SECONDS="20") as bobbin:
         bobbin.mutant = mutant if broken else ""
         await all_quiet(bobbin, await play(mutant, bobbin, broken=broken))
         wrong = await violations(bobbin)

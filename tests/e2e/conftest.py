@@ -14,7 +14,7 @@ import pytest
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
-from tests.processes import ROOT, Fork, Launcher
+from tests.processes import ROOT, Fork, launcher
 
 
 class Bobbin:
@@ -105,7 +105,7 @@ class Bobbin:
     ) -> asyncio.subprocess.Process | Fork:
         command, environment = [*self.command, *arguments], self.environment() | settings
         if self.forked:
-            return await Launcher.shared().start(
+            return await launcher().start(
                 command[1:], environment=environment, cwd=self.folder, output=output, errors=errors
             )
         with output.open("ab") as out, errors.open("ab") as err:

@@ -21,6 +21,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 
 import bot.bedrock
 import bot.condensing
+import bot.slack.parts
 from bot.app import Process
 from bot.errors import LeaseLost, SlackUnreachable
 from bot.ports import PartKind, Request, Store, StreamEvent
@@ -159,7 +160,11 @@ def take_census(tasks: Path) -> None:
 
 
 def steal_first_reply(seconds: float) -> None:
-    """Once the first streamed message is made, its lease goes to another owner, and this one sleeps."""
+    """Once the first streamed message is made, its lease goes to another owner, and this one sleeps.
+
+    It is not cut off in its sleep, so that it always wakes as a stale owner.
+    """
+    bot.slack.parts._CUT_OFF_SECONDS = 2 * seconds
     call, write = SlackAPI.call, SQLite.write
     connectors: list[SQLite] = []
     stolen: list[str] = []

@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiosqlite
+
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.chaos.forked import Counted, ForkedBobbin
 
 SETTLE = 0.5
 _QUIET_SECONDS = 60
+_STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0),
+    EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)"""
 
 
 @asynccontextmanager
@@ -44,18 +48,19 @@ async def all_quiet(bobbin: ForkedBobbin, turns: int = 1) -> None:
 async def over(bobbin: ForkedBobbin, turns: int) -> None:
     """Wait until at least so many turns are over, and nothing is open or waiting."""
     while not await _over(bobbin, turns):  # noqa: ASYNC110  a file
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
 
 
 async def _over(bobbin: ForkedBobbin, turns: int) -> bool:
     if not (bobbin.folder / "bobbin.db").exists():
         return False
-    if not await bobbin.rows("SELECT name FROM sqlite_master WHERE name = 'turn'"):
+    try:
+        ((ended, waiting),) = await bobbin.rows(_STANDING)
+    except aiosqlite.OperationalError as error:
+        if "no such table" not in str(error):  # it has only begun
+            raise
         return False
-    ended = await bobbin.rows("SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0")
-    return ended[0][0] >= turns and not await bobbin.rows(
-        "SELECT id FROM conversation WHERE pending_at IS NOT NULL"
-    )
+    return bool(ended >= turns and not waiting)
 
 
 def _acked(bobbin: ForkedBobbin) -> bool:

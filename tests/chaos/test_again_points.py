@@ -47,6 +47,7 @@ def _answer(slack: Slack, channel: str, thread: str) -> str:
     )
 
 
+@pytest.mark.timeout(300)  # on a busy machine
 @pytest.mark.parametrize("play", [changed_meanwhile, answered_again])
 async def test_a_kill_at_any_point_leaves_one_whole_answer_to_the_question_as_it_is(
     tmp_path: Path, play: Play

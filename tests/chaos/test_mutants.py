@@ -59,7 +59,7 @@ async def play(mutant: str, bobbin: ForkedBobbin, *, broken: bool) -> int:
             await slack.wait_for(lambda: slack.workspace.streams)
             return 1
         case "stale owner deletes":
-            bobbin.steal = 2.0
+            bobbin.steal = 5.0  # meanwhile the next owner has found the message
             await bobbin.start()
             await one_question(bobbin)
             async with asyncio.timeout(20):
@@ -83,7 +83,7 @@ async def play(mutant: str, bobbin: ForkedBobbin, *, broken: bool) -> int:
 async def test_a_broken_variant_breaks_a_promise_and_the_code_as_it_is_does_not(
     tmp_path: Path, mutant: str, *, broken: bool
 ) -> None:
-    async with stage(tmp_path / "stage", SLACK_PACING="off", LEASE_SECONDS="20") as bobbin:
+    async with stage(tmp_path / "stage", SLACK_PACING="off", LEASE_SECONDS="6") as bobbin:
         bobbin.mutant = mutant if broken else ""
         await all_quiet(bobbin, await play(mutant, bobbin, broken=broken))
         wrong = await violations(bobbin)

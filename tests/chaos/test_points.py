@@ -14,6 +14,7 @@ NEEDED = {
 }  # fmt: skip
 
 
+@pytest.mark.timeout(300)  # on a busy machine
 @pytest.mark.parametrize("play", [one_question, two_people])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     tmp_path: Path, play: Play

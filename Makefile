@@ -12,9 +12,9 @@ run: .venv/.installed
 	@if [ -n "$$SLACK_BOT_TOKEN" ] || grep -Eqs "^(export )?SLACK_BOT_TOKEN *= *[\"']?[^\"' ]" .env; \
 	then exec .venv/bin/python -m bot; else exec .venv/bin/python -m bot sandbox; fi
 
-# Most tests wait for processes: four at a time keep two cores busy.
+# Most tests wait for processes: four at a time keep two cores busy. tests/conftest.py deals them out.
 test: .venv/.installed-dev chromium
-	@.venv/bin/python -m pytest -n 4 --dist loadscope $(ARGS)
+	@.venv/bin/python -m pytest -n 4 $(ARGS)
 
 # Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs, soak (ROUNDS turns) or ledger (ROUNDS kills); SEED plays it again.
 chaos: .venv/.installed-dev

@@ -5,8 +5,14 @@ its example back.
 """
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.processes import end_launcher
 
 # How fast the machine makes examples is not what is tested.
 _patient = settings(
@@ -15,3 +21,60 @@ _patient = settings(
 settings.register_profile("everyday", _patient, max_examples=200, derandomize=True)
 settings.register_profile("nightly", _patient, max_examples=10_000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))  # noqa: TID251  no setting of Bobbin
+
+
+LONGEST = (
+    "tests/contract/test_store_machine.py",
+    "tests/chaos/test_again_points.py",
+    "tests/chaos/test_points.py",
+    "tests/chaos/test_slack_faults.py",
+    "tests/contract/test_store_order.py",
+    "tests/e2e/test_process.py",
+    "tests/chaos/test_kills.py",
+    "tests/chaos/test_database_faults.py",
+    "tests/browser/test_page.py",
+    "tests/chaos/test_slack_acts.py",
+    "tests/chaos/test_mutants.py",
+    "tests/chaos/test_bedrock_faults.py",
+    "tests/contract/test_model.py",
+    "tests/e2e/test_reply_faults.py",
+    "tests/chaos/test_poison.py",
+)
+"""Modules that take long, the longest first: begun last, one of them would keep the whole run waiting."""
+APART = (
+    "tests/chaos/test_again_points.py",
+    "tests/chaos/test_points.py",
+    "tests/contract/test_store_order.py",
+)
+"""Modules whose few tests each take long and share nothing: they need not be in one process."""
+
+
+class ModuleByModule(LoadScopeScheduling):
+    """Gives each process whole modules, in the order of the tests."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False  # which would begin with the modules of the most tests
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return nodeid if module in APART else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """With `-n`, tests of a module stay together: many share a Bobbin."""
+    return ModuleByModule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest modules."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _launcher() -> Iterator[None]:
+    """Whatever was started ends with the session."""
+    yield
+    end_launcher()

@@ -103,6 +103,7 @@ class Listeners:
             )
 
         app = AsyncApp(
+            name="bobbin",  # without one, Bolt reads the source of every caller for it: 0.1 s of the start
             client=client,
             authorize=authorize,
             process_before_response=True,

@@ -57,9 +57,15 @@ class People:
     async def _look_up(self, user: str, tries: int) -> Person:
         """Ask once for all who want to know at this moment."""
         key = user, tries
+
+        def answered(task: asyncio.Task[Person]) -> None:
+            del self._asking[key]
+            if not task.cancelled():
+                task.exception()  # of a lookup for which nobody waits any more it is no news
+
         if key not in self._asking:
             self._asking[key] = asyncio.create_task(self._ask(user, tries))
-            self._asking[key].add_done_callback(lambda _: self._asking.pop(key))
+            self._asking[key].add_done_callback(answered)
         return await asyncio.shield(self._asking[key])
 
     async def _ask(self, user: str, tries: int) -> Person:

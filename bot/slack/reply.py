@@ -30,7 +30,7 @@ from bot.slack import blocks
 from bot.slack.pacing import Pacer
 from bot.slack.parts import Parts
 from bot.slack.status import Abilities, Status
-from bot.slack.text import Links, Outgoing, fit, harmless, links, split
+from bot.slack.text import Links, Outgoing, fit, harmless, links, presentable, split
 
 _log = structlog.get_logger(__name__)
 
@@ -237,14 +237,15 @@ class SlackReply:
 
     async def _advance(self) -> None:
         if self._way == "unopened":
-            await self._open(self._text)
+            await self._open()
         elif self._way == "stream":
             await self._stream_on()
         elif self._way == "rewrite":
             await self._rewrite()
 
-    async def _open(self, text: str) -> None:
-        """Begin a streamed part with this text, or find the way that is open here."""
+    async def _open(self) -> None:
+        """Begin a streamed part with what is not shown yet, or find the way that is open here."""
+        text = self._opening + self._growth(self._opening)
         if not text.strip():
             return
         what = f"streams in {self._turn.thread.channel}"
@@ -285,7 +286,7 @@ class SlackReply:
 
     async def _stream_on(self) -> None:
         """Append what is new; go over into a new message before this one is full or its life ends."""
-        while (more := self._text[self._shown :]) and self._way == "stream":
+        while (more := self._growth(self._in_part)) and self._way == "stream":
             piece = fit(self._in_part, more, self._limit(more))
             ts, end = self._parts.made[-1], self._shown + len(more)
             try:
@@ -303,12 +304,14 @@ class SlackReply:
                 await self._fall_back(error)
                 return
             self._shown = end - len(piece.rest)
-            self._begin_part(piece.opening)
-            await self._open(self._opening + piece.rest)
+            self._go("unopened")
+            self._base, self._opening, self._index = self._shown, piece.opening, len(self._parts.made)
+            await self._open()
 
-    def _begin_part(self, opening: str) -> None:
-        self._go("unopened")
-        self._base, self._opening, self._index = self._shown, opening, len(self._parts.made)
+    def _growth(self, part: str) -> str:
+        """What goes on from a part now; once no more comes, all."""
+        text = part + self._text[self._shown :]
+        return text[len(part) : None if self._ended.is_set() else presentable(text)]
 
     def _limit(self, more: str) -> int:
         age = monotonic() - self._opened_at

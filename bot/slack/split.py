@@ -17,6 +17,7 @@ _WHOLE = re.compile(
 _SENTENCE = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"')*_]*(?:(?<=[\u3002\uff01\uff1f])|(?=[^\S\n]))")
 _SPACE = re.compile(r"(?=[^\S\n])|(?<=\n)")
 _RUN = re.compile(r"[^\S\n]*`{3}")
+_ROW_AT_MOST = 1000
 _ROOM = 24  # for what closes open code: a newline and a run of at most 16 backticks
 
 
@@ -52,6 +53,18 @@ def fit(shown: str, more: str, limit: int) -> Fit:
         if not after.startswith("\n"):
             rest = rest.lstrip(" \t")
     return Fit(before[len(shown) :], closing, opening, rest)
+
+
+def presentable(text: str) -> int:
+    """Say how many characters of a text that still grows may be shown: all but a table's unfinished row.
+
+    A row that is half shown when its part is full would be cut, and the next part had no head of the table.
+    A row of over 1,000 characters is shown as it comes.
+    """
+    at = text.rfind("\n")
+    before, line = text[: max(at, 0)], text[at + 1 :]
+    in_table = at > 0 and before[-1] != "\n" and _table_head(before, "\n|", 3 * _ROW_AT_MOST)
+    return at if in_table and len(line) <= _ROW_AT_MOST else len(text)
 
 
 def split(text: str, limit: int) -> list[str]:

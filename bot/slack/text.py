@@ -3,7 +3,7 @@
 from bot.slack.harmless import Outgoing, harmless
 from bot.slack.links import Links
 from bot.slack.markup import is_pleasantry, links, mentions, mentions_others, read, without_mention
-from bot.slack.split import Fit, fit, split
+from bot.slack.split import Fit, fit, presentable, split
 
 __all__ = [
     "Fit",
@@ -15,6 +15,7 @@ __all__ = [
     "links",
     "mentions",
     "mentions_others",
+    "presentable",
     "read",
     "split",
     "without_mention",

@@ -1,4 +1,4 @@
-"""A browser before the sandbox's page: Debian's chromium, one sandbox and one window a test.
+"""A browser before the sandbox's page: Debian's chromium, and for each test a sandbox and a window.
 
 With PICTURES=1 in the environment the tests write what they see to docs/pictures/.
 """
@@ -8,17 +8,18 @@ import os
 import re
 import shutil
 import signal
-import sys
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Browser, Locator, Page, Request, async_playwright, expect
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, launcher
+
 WIDE, NARROW = (1280, 800), (390, 844)
 _ENVIRONMENT = dict(os.environ)  # noqa: TID251  handed on to the sandbox; PICTURES is no setting of Bobbin
 _COLOURS = 96
@@ -69,33 +70,53 @@ class Window:
         await self.page.emulate_media(color_scheme=scheme)
 
 
-@pytest.fixture
+SANDBOX = """
+import sys
+from pathlib import Path
+
+import bot.sandbox.command as command
+from bot.__main__ import main
+from bot.slack.manifest import manifest
+from tests.processes import Launcher
+
+async def told(*_):
+    return manifest()
+
+async def forked(_, *arguments, cwd, env, stdout, **__):
+    log = Path(stdout.name)
+    start = Launcher(PATH).start
+    return await start(arguments, environment=env, cwd=cwd, output=log, errors=log)
+
+command._manifest = told
+command.asyncio.create_subprocess_exec = forked
+sys.exit(main())
+"""
+"""The sandbox, with its Bobbin a fork too; tests/integration starts both as people do."""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def address(tmp_path: Path) -> AsyncIterator[str]:
-    """The sandbox as a person starts it; its page's address."""
+    """The page's address of a sandbox."""
     inherited = {name: value for name, value in _ENVIRONMENT.items() if not name.startswith("SANDBOX_")}
-    with (tmp_path / "sandbox.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bot", "sandbox"),
-            cwd=ROOT,
-            env=inherited | {"SANDBOX_PORT": "0"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
+    output, errors = tmp_path / "sandbox.out", tmp_path / "sandbox.log"
+    process = await launcher().start(
+        ["-c", SANDBOX.replace("PATH", repr(launcher().path)), "sandbox"],
+        environment=inherited | {"SANDBOX_PORT": "0"},
+        cwd=ROOT,
+        output=output,
+        errors=errors,
+    )
     try:
-        assert process.stdout
-        async for line in process.stdout:
-            if b"?token=" in line:
-                break
-        else:
-            pytest.fail((tmp_path / "sandbox.log").read_text())
-        yield line.split()[2].decode()
+        while "Ctrl-C" not in (said := output.read_text() if output.exists() else ""):
+            assert process.returncode is None, errors.read_text()
+            await asyncio.sleep(0.05)
+        yield said.splitlines()[-1].split()[2]
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.communicate()
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's chromium; a machine without it is told how to get it, and the test fails."""
     chromium = shutil.which("chromium")
@@ -108,7 +129,7 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def window(address: str, browser: Browser) -> AsyncIterator[Window]:
     """A wide window with the page in it. No error may show in its console, no request leave the machine."""
     context = await browser.new_context(

@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import WIDE, Window
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def looms(window: Window) -> int:

@@ -7,6 +7,8 @@ from playwright.async_api import FilePayload, expect
 
 from tests.browser.conftest import NARROW, WIDE, Window
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 _NAMELESS = """() => [...document.querySelectorAll('button, input, select, textarea, a, dialog, .log')]
   .filter((node) => node.checkVisibility({ visibilityProperty: true }))
   .filter((node) => ![node.getAttribute('aria-label'), node.textContent, node.labels?.[0]?.textContent,

@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from time import monotonic
 
-from tests.chaos.forked import Launcher
 from tests.chaos.kills import kill_loop
 from tests.chaos.ledger import ledger_loop
 from tests.chaos.points import one_question, pairs, singles, two_people
 from tests.chaos.soak import soak
+from tests.processes import end_launcher
 
 PARTS = ("kills", "points", "pairs", "soak", "ledger")
 
@@ -20,28 +20,27 @@ PARTS = ("kills", "points", "pairs", "soak", "ledger")
 async def main(what: str, rounds: int, seed: int) -> list[str]:
     """Run one part, tell what came of it, and return the violations."""
     with tempfile.TemporaryDirectory(prefix="bobbin-chaos-") as folder:
-        async with Launcher.open() as launcher:
-            place = Path(folder)
-            if what == "kills":
-                tally = await kill_loop(launcher, place, rounds=rounds, seed=seed)
-                print(*tally.lines(), sep="\n")
-                return tally.wrong
-            if what == "ledger":
-                exact, estimated = await ledger_loop(launcher, place / "stage", kills=rounds, seed=seed)
-                print(f"{rounds} kills: {exact} calls agree to the token, {estimated} are estimated")
-                return []
-            if what == "soak":
-                told = await soak(launcher, place, turns=rounds, seed=seed)
-                print(*told.lines(), sep="\n")
-                return told.wrong
-            if what == "pairs":
-                runs = await pairs(launcher, place, one_question, at_once=8)
-            else:
-                runs = [
-                    run
-                    for name, play in (("one", one_question), ("two", two_people))
-                    for run in await singles(launcher, place / name, play)
-                ]
+        place = Path(folder)
+        if what == "kills":
+            tally = await kill_loop(place, rounds=rounds, seed=seed)
+            print(*tally.lines(), sep="\n")
+            return tally.wrong
+        if what == "ledger":
+            exact, estimated = await ledger_loop(place / "stage", kills=rounds, seed=seed)
+            print(f"{rounds} kills: {exact} calls agree to the token, {estimated} are estimated")
+            return []
+        if what == "soak":
+            told = await soak(place, turns=rounds, seed=seed)
+            print(*told.lines(), sep="\n")
+            return told.wrong
+        if what == "pairs":
+            runs = await pairs(place, one_question, at_once=8)
+        else:
+            runs = [
+                run
+                for name, play in (("one", one_question), ("two", two_people))
+                for run in await singles(place / name, play)
+            ]
     asked = [run for run in runs if run.kills]
     happened = sum(run.happened == len(run.kills) for run in asked)
     wrong = [f"{run.kills}: {wrong}" for run in runs for wrong in run.wrong]
@@ -63,5 +62,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     began = monotonic()
     violated = asyncio.run(main(options.what, options.rounds, options.seed))
+    end_launcher()
     print(f"{options.what}, seed {options.seed}: {monotonic() - began:.0f} s")
     sys.exit(1 if violated else 0)

@@ -23,12 +23,20 @@ Play = Callable[[Bobbin], Awaitable[None]]
 Ends = dict[str, Exception | None]
 """What each row has raised."""
 
-SETTLE = 1.0
-"""Seconds of the settle time and of a Slack call: longer than what is late here, by far."""
+LEASE, SETTLE, CALL = 6.0, 3.0, 2.0
+"""Seconds of the lease, of the settle time, and of a Slack call, which is a third of the lease.
+
+What a call does comes at most 0.3 s after Bobbin has given it up. The rest of the settle time is for a
+machine that stands still: where it does so for longer, a row fails for no fault of Bobbin's.
+"""
 CALLS_A_SECOND = 5
 """What a turn that is stuck may call at most."""
 STUCK_SECONDS = 2.5
-UNDISTURBED = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), "LEASE_SECONDS": "6", "SLACK_PACING": "off"}
+UNDISTURBED = {
+    "RECOVERY_SETTLE_SECONDS": str(SETTLE),
+    "LEASE_SECONDS": str(LEASE),
+    "SLACK_PACING": "off",
+}
 PACED = UNDISTURBED | {"SLACK_PACING": "on"}
 
 FAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -36,7 +44,7 @@ FAULTS: Mapping[str, Mapping[str, Any]] = {
     "500": {"kind": "http", "status": 500},
     "502": {"kind": "http", "status": 502},
     "503 after the effect": {"kind": "http_after", "status": 503},
-    "hang": {"kind": "hang", "seconds": SETTLE + 0.3},
+    "hang": {"kind": "hang", "seconds": CALL + 0.3},
     "reset before": {"kind": "reset_before"},
     "reset after": {"kind": "reset_after"},
     "late": {"kind": "late", "seconds": 0.3},

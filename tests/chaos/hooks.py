@@ -23,6 +23,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 
 import bot.bedrock
 import bot.condensing
+import bot.slack.parts
 from bot.app import Process
 from bot.errors import LeaseLost, SlackUnreachable
 from bot.ports import PartKind, Request, Store, StreamEvent
@@ -53,6 +54,17 @@ class Points:
         os.write(self._record, line.encode())
         if (name, self._passed[name]) == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def put_in(*, points: str, kill_at: tuple[str, int] | None, mutant: str, steal: float, tasks: str) -> None:
+    """Put in what `ForkedBobbin` was told for this process."""
+    if mutant:
+        MUTANTS[mutant]()
+    if steal:
+        steal_first_reply(steal)
+    if tasks:
+        take_census(Path(tasks))
+    install(Points(Path(points), kill_at))
 
 
 def install(points: Points) -> None:
@@ -163,7 +175,11 @@ def _replace(file: Path, text: str) -> None:
 
 
 def steal_first_reply(seconds: float) -> None:
-    """Once the first streamed message is made, its lease goes to another owner, and this one sleeps."""
+    """Once the first streamed message is made, its lease goes to another owner, and this one sleeps.
+
+    It is not cut off in its sleep, so that it always wakes as a stale owner.
+    """
+    bot.slack.parts._CUT_OFF_SECONDS = 2 * seconds
     call, write = SlackAPI.call, SQLite.write
     connectors: list[SQLite] = []
     stolen: list[str] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from tests.chaos.forked import ForkedBobbin, Launcher
+from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import questions, violations
 from tests.chaos.stage import all_quiet, stage
 
@@ -76,14 +76,14 @@ class Tally:
         ]
 
 
-async def kill_loop(launcher: Launcher, folder: Path, *, rounds: int, seed: int, at_once: int = 5) -> Tally:
+async def kill_loop(folder: Path, *, rounds: int, seed: int, at_once: int = 5) -> Tally:
     """Play so many rounds, on several stages at once."""
     tally = Tally(seed)
     slots = asyncio.Semaphore(at_once)
 
     async def one(number: int, count: int) -> None:
         async with slots:
-            tally.add(await _on_one_stage(launcher, folder / str(number), count, f"{seed}/{number}"))
+            tally.add(await _on_one_stage(folder / str(number), count, f"{seed}/{number}"))
 
     full, rest = divmod(rounds, ROUNDS_ON_ONE_STAGE)
     counts = [ROUNDS_ON_ONE_STAGE] * full + [rest] * bool(rest)
@@ -91,10 +91,10 @@ async def kill_loop(launcher: Launcher, folder: Path, *, rounds: int, seed: int,
     return tally
 
 
-async def _on_one_stage(launcher: Launcher, folder: Path, rounds: int, seed: str) -> Tally:
+async def _on_one_stage(folder: Path, rounds: int, seed: str) -> Tally:
     chance = random.Random(seed)
     tally = Tally(0)
-    async with stage(launcher, folder, LEASE_SECONDS=str(LEASE), SLACK_PACING="off") as bobbin:
+    async with stage(folder, LEASE_SECONDS=str(LEASE), SLACK_PACING="off") as bobbin:
         bobbin.bedrock.pace, bobbin.bedrock.delay = 0.01, 0.05
         crowd = _Crowd(bobbin, chance)
         await bobbin.start()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.forked import ForkedBobbin, Launcher
+from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import violations
 from tests.chaos.stage import all_quiet, stage
 
@@ -53,22 +53,22 @@ async def two_people(bobbin: ForkedBobbin) -> int:
 Play = Callable[[ForkedBobbin], Awaitable[int]]
 
 
-async def run(launcher: Launcher, folder: Path, play: Play, kills: Iterable[Point] = ()) -> Run:
+async def run(folder: Path, play: Play, kills: Iterable[Point] = ()) -> Run:
     """Play, dying at these points, one in each process; then let it come to rest, and check."""
     result = Run(tuple(kills))
-    async with stage(launcher, folder, SLACK_PACING="off") as bobbin:
+    async with stage(folder, SLACK_PACING="off") as bobbin:
         bobbin.bedrock.pace = 0.05
         played: asyncio.Task[int] | None = None
         for kill in (*result.kills, None):
             bobbin.kill_at = kill
-            fork = await bobbin.launch()
+            end = asyncio.ensure_future((await bobbin.begin()).wait())
             played = played or asyncio.ensure_future(_play(bobbin, play))
             quiet = asyncio.ensure_future(_quiet(bobbin, played))
-            ends: list[asyncio.Future[Any]] = [quiet, fork.ended]
+            ends: list[asyncio.Future[Any]] = [quiet, end]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if kill is not None and not fork.ended.done():  # the last point comes after all is quiet
-                await asyncio.wait([fork.ended], timeout=0.5)
-            if not fork.ended.done() or kill is None:
+            if kill is not None and not end.done():  # the last point comes after all is quiet
+                await asyncio.wait([end], timeout=0.5)
+            if not end.done() or kill is None:
                 await quiet
                 break
             result.happened += 1
@@ -88,30 +88,28 @@ async def _quiet(bobbin: ForkedBobbin, played: "asyncio.Task[int]") -> None:
     await all_quiet(bobbin, await asyncio.shield(played))
 
 
-async def singles(launcher: Launcher, folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
+async def singles(folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
     """Die once at each point of the play."""
-    whole = await run(launcher, folder / "whole", play)
-    return [whole, *await _all(launcher, folder, play, [(point,) for point in whole.passed], at_once)]
+    whole = await run(folder / "whole", play)
+    return [whole, *await _all(folder, play, [(point,) for point in whole.passed], at_once)]
 
 
-async def pairs(launcher: Launcher, folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
+async def pairs(folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
     """Die at each point of the play, and then at each point of the recovery from that."""
-    firsts = await singles(launcher, folder / "singles", play, at_once=at_once)
+    firsts = await singles(folder / "singles", play, at_once=at_once)
     twice = [(*first.kills, second) for first in firsts[1:] if first.happened for second in first.passed]
-    return [*firsts, *await _all(launcher, folder, play, twice, at_once)]
+    return [*firsts, *await _all(folder, play, twice, at_once)]
 
 
-async def _all(
-    launcher: Launcher, folder: Path, play: Play, every: list[tuple[Point, ...]], at_once: int
-) -> list[Run]:
+async def _all(folder: Path, play: Play, every: list[tuple[Point, ...]], at_once: int) -> list[Run]:
     slots = asyncio.Semaphore(at_once)
 
     async def one(number: int, kills: tuple[Point, ...]) -> Run:
         # How often an answer is flushed and an event comes is not the same each time: one more try.
         async with slots:
-            result = await run(launcher, folder / str(number), play, kills)
+            result = await run(folder / str(number), play, kills)
             if result.happened < len(kills) and not result.wrong:
-                result = await run(launcher, folder / f"{number}-again", play, kills)
+                result = await run(folder / f"{number}-again", play, kills)
             return result
 
     return await asyncio.gather(*(one(number, kills) for number, kills in enumerate(every)))

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.forked import ForkedBobbin, Launcher
+from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import violations
 from tests.chaos.stage import all_quiet, over, stage
 
@@ -69,11 +69,11 @@ class Soaked:
         ]
 
 
-async def soak(launcher: Launcher, folder: Path, *, turns: int, seed: int) -> Soaked:
+async def soak(folder: Path, *, turns: int, seed: int) -> Soaked:
     """Ask so many questions of one process, some at once, with a fault in every tenth."""
     chance = random.Random(seed)
     soaked = Soaked()
-    async with stage(launcher, folder / "soak", SLACK_PACING="off", LOG_LEVEL="WARNING") as bobbin:
+    async with stage(folder / "soak", SLACK_PACING="off", LOG_LEVEL="WARNING") as bobbin:
         slack = bobbin.slack
         people = [slack.add_person(f"Person {number}") for number in range(10)]
         channels = [slack.add_channel(f"channel-{number}", members=people) for number in range(5)]

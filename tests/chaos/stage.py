@@ -5,16 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiosqlite
+
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
-from tests.chaos.forked import Counted, ForkedBobbin, Launcher
+from tests.chaos.forked import Counted, ForkedBobbin
 
 SETTLE = 0.5
 _QUIET_SECONDS = 60
+_STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0),
+    EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)"""
 
 
 @asynccontextmanager
-async def stage(launcher: Launcher, folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
+async def stage(folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
     """Yield a Bobbin that is not started."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     slack = Slack(redelivery=(0, 0.3, 0.6, 1.2))
@@ -22,7 +26,7 @@ async def stage(launcher: Launcher, folder: Path, **settings: str) -> AsyncItera
     try:
         async with Bedrock(model=Counted()) as bedrock:
             settled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), **settings}
-            bobbin = ForkedBobbin(launcher, slack, bedrock, folder, **settled)
+            bobbin = ForkedBobbin(slack, bedrock, folder, **settled)
             try:
                 yield bobbin
             finally:
@@ -44,18 +48,19 @@ async def all_quiet(bobbin: ForkedBobbin, turns: int = 1) -> None:
 async def over(bobbin: ForkedBobbin, turns: int) -> None:
     """Wait until at least so many turns are over, and nothing is open or waiting."""
     while not await _over(bobbin, turns):  # noqa: ASYNC110  a file
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
 
 
 async def _over(bobbin: ForkedBobbin, turns: int) -> bool:
     if not (bobbin.folder / "bobbin.db").exists():
         return False
-    if not await bobbin.rows("SELECT name FROM sqlite_master WHERE name = 'turn'"):
+    try:
+        ((ended, waiting),) = await bobbin.rows(_STANDING)
+    except aiosqlite.OperationalError as error:
+        if "no such table" not in str(error):  # it has only begun
+            raise
         return False
-    ended = await bobbin.rows("SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0")
-    return ended[0][0] >= turns and not await bobbin.rows(
-        "SELECT id FROM conversation WHERE pending_at IS NOT NULL"
-    )
+    return bool(ended >= turns and not waiting)
 
 
 def _acked(bobbin: ForkedBobbin) -> bool:

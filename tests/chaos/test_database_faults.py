@@ -28,7 +28,7 @@ from tests.contract.conftest import Talk
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene
 from tests.e2e.test_crashes import at_rest
-from tests.e2e.test_process import becomes, begun, free_port, get, logged
+from tests.e2e.test_process import becomes, free_port, get, logged
 
 START = """
 import sys
@@ -67,6 +67,7 @@ async def keeping(folder: Path) -> AsyncIterator[tuple[Bobbin, int]]:
         bobbin = Bobbin(slack, bedrock, folder, SLACK_PACING="off", PORT=str(health), HOST="127.0.0.1")
         # Its log goes through a pipe: a limit to the size of its files is for the database alone.
         piped = 'exec "$@" > >(exec cat) 2>&1'
+        bobbin.forked = False
         bobbin.command = ["bash", "-c", piped, "bobbin", sys.executable, "-c", START]
         try:
             yield bobbin, health
@@ -165,7 +166,7 @@ async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
         second = await during.mention(f"{PADDING} say exactly: asked meanwhile")
         bobbin.bedrock.release()
         if put_in is not full:
-            assert (await becomes(health, "/readyz", 503))["checks"] == {"database": False, "slack": True}
+            await becomes(health, "/readyz", 503, checks={"database": False, "slack": True})
         assert (await get(health, "/healthz"))[0] == 200
         await asyncio.sleep(max(0, began + seconds - monotonic()))  # what is tested is this time
         lasted = monotonic() - began
@@ -201,7 +202,7 @@ async def test_a_damaged_database_is_not_used_until_a_sound_one_is_there(tmp_pat
         with database.open("r+b") as file:
             file.seek(4096)
             file.write(random.Random(0).randbytes(8 * 4096))
-        await begun(bobbin)
+        await bobbin.begin()
         await logged(bobbin, "it is damaged: restore a backup")
         assert (await get(health, "/readyz"))[0] == 503
         assert (await get(health, "/healthz"))[0] == 200

@@ -1,27 +1,15 @@
 """A short kill loop; `make chaos` runs long ones."""
 
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
-from tests.chaos.forked import Launcher
 from tests.chaos.kills import kill_loop
 
 ROUNDS = 24
 
 
-@pytest.fixture
-async def launcher() -> AsyncIterator[Launcher]:
-    async with Launcher.open() as launcher:
-        yield launcher
-
-
-async def test_kills_and_freezes_at_random_moments_lose_nothing_and_double_nothing(
-    launcher: Launcher, tmp_path: Path
-) -> None:
-    tally = await kill_loop(launcher, tmp_path, rounds=ROUNDS, seed=random.randrange(10**6), at_once=2)
+async def test_kills_and_freezes_at_random_moments_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    tally = await kill_loop(tmp_path, rounds=ROUNDS, seed=random.randrange(10**6), at_once=2)
     print(*tally.lines(), sep="\n")  # noqa: T201  shown where the test fails: the seed plays it again
     assert tally.wrong == []
     assert tally.kills + tally.freezes == ROUNDS

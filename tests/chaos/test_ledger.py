@@ -3,7 +3,6 @@
 import random
 from pathlib import Path
 
-from tests.chaos.forked import Launcher
 from tests.chaos.ledger import ledger_loop
 
 
@@ -12,7 +11,6 @@ async def test_after_kills_each_call_is_booked_as_bedrock_counted_it_or_marked_a
 ) -> None:
     seed = random.randrange(10**6)
     print("seed", seed)  # noqa: T201  shown where the test fails
-    async with Launcher.open() as launcher:
-        exact, estimated = await ledger_loop(launcher, tmp_path / "stage", kills=10, seed=seed)
+    exact, estimated = await ledger_loop(tmp_path / "stage", kills=10, seed=seed)
     assert exact > 0
     assert estimated > 0

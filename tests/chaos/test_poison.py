@@ -19,7 +19,6 @@ from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene, words
 from tests.e2e.test_crashes import at_rest, nothing_is_left
 from tests.e2e.test_errors import buttons, failed, visible
-from tests.e2e.test_process import begun
 
 START = """
 import os, signal, sys
@@ -72,7 +71,7 @@ async def supervised(folder: Path) -> AsyncIterator[tuple[Bobbin, list[int]]]:
 
     async def supervise(bobbin: Bobbin) -> None:
         while len(deaths) < 3 * DEATHS_AT_MOST:
-            await begun(bobbin)
+            await bobbin.begin()
             assert bobbin.process is not None
             if await bobbin.process.wait() != -signal.SIGKILL:
                 return

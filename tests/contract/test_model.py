@@ -150,7 +150,7 @@ async def test_a_stream_that_is_left_closes_its_connection_at_once(world: World,
     if how == "cancelled":
         reading.cancel()
     await asyncio.wait([reading])
-    await world.bedrock.wait_for(lambda it: it.requests[0].ended == "client_disconnected", 1)
+    await world.bedrock.wait_for(lambda it: it.requests[0].ended == "client_disconnected")
     assert world.bedrock.open == 0
 
 

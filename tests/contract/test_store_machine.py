@@ -426,5 +426,5 @@ def test_the_store_keeps_what_a_model_without_a_database_keeps(
 ) -> None:
     machine: Any = partial(StoreMachine, url, talk_with)
     nightly = settings.get_current_profile_name() == "nightly"
-    size = settings(max_examples=500 if nightly else 100, stateful_step_count=50 if nightly else 40)
+    size = settings(max_examples=500 if nightly else 50, stateful_step_count=50 if nightly else 40)
     run_state_machine_as_test(machine, settings=size)

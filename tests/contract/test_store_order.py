@@ -97,7 +97,10 @@ async def check(talk: Any, told: list[Story], data: st.DataObject, *, joined: bo
     assert pending == any(addressed for _, _, addressed, _ in kept)
 
 
-shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+shared = settings(
+    max_examples=settings.default.max_examples // 2,  # each is a whole story in a real database
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @shared

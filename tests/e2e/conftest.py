@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,12 +14,15 @@ import pytest
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, Fork, launcher
 
 
 class Bobbin:
-    """One Bobbin: a process that can be started, stopped, killed and started again on the same file."""
+    """One Bobbin: a process that can be started, stopped, killed and started again on the same file.
+
+    `command` is what stands for `python -m bot`. It is run in a fork of a process that has everything
+    imported, or where `forked` is false as it stands.
+    """
 
     def __init__(self, slack: Slack, bedrock: Bedrock, folder: Path, **settings: str) -> None:
         self.slack = slack
@@ -27,8 +30,9 @@ class Bobbin:
         self.folder = folder
         self.settings = settings
         self.command = [sys.executable, "-m", "bot"]
-        self.process: asyncio.subprocess.Process | None = None
-        self._log = (folder / "bobbin.log").open("ab")
+        self.forked = True
+        self.process: asyncio.subprocess.Process | Fork | None = None
+        (folder / "bobbin.log").touch()
 
     @property
     def me(self) -> str:
@@ -63,14 +67,17 @@ class Bobbin:
             **self.settings,
         }
 
+    async def begin(self, *arguments: str) -> asyncio.subprocess.Process | Fork:
+        """Start the process, with a command other than `serve` where arguments say so; wait for nothing."""
+        self.process = await self._run(arguments, self.folder / "bobbin.log", self.folder / "bobbin.log")
+        return self.process
+
     async def start(self) -> Self:
-        """Start the process and wait until its socket is open."""
-        before = self.slack.connected
-        self.process = await asyncio.create_subprocess_exec(
-            *self.command, cwd=self.folder, env=self.environment(), stderr=self._log, stdout=self._log
-        )
-        ended = asyncio.ensure_future(self.process.wait())
-        opened = asyncio.ensure_future(self.slack.wait_for(lambda: self.slack.connected > before, 30))
+        """Start the process and wait until its socket is open; an early end is an error."""
+        before = self._opened()
+        process = await self.begin()
+        ended = asyncio.ensure_future(process.wait())
+        opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before, 30))
         await asyncio.wait([ended, opened], return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             opened.cancel()
@@ -78,6 +85,36 @@ class Bobbin:
         ended.cancel()
         opened.result()
         return self
+
+    async def ran(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
+        """Run a command until it ends by itself: its exit code, what it printed, and its errors."""
+        output, errors = self.folder / "output", self.folder / "errors"
+        for file in (output, errors):
+            file.write_bytes(b"")
+        process = await self._run(arguments, output, errors, **settings)
+        try:
+            code = await asyncio.wait_for(process.wait(), 40)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return code, output.read_text(), errors.read_text()
+
+    async def _run(
+        self, arguments: Sequence[str], output: Path, errors: Path, **settings: str
+    ) -> asyncio.subprocess.Process | Fork:
+        command, environment = [*self.command, *arguments], self.environment() | settings
+        if self.forked:
+            return await launcher().start(
+                command[1:], environment=environment, cwd=self.folder, output=output, errors=errors
+            )
+        with output.open("ab") as out, errors.open("ab") as err:
+            return await asyncio.create_subprocess_exec(
+                *command, cwd=self.folder, env=environment, stdout=out, stderr=err
+            )
+
+    def _opened(self) -> int:
+        return sum(entry.name == "opened" for entry in self.slack.log)
 
     async def kill(self) -> None:
         """SIGKILL."""
@@ -98,7 +135,6 @@ class Bobbin:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
-        self._log.close()
 
     # ------------------------------------------------------------ seeing
 

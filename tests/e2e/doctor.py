@@ -88,24 +88,14 @@ def _error(status: int, code: str) -> web.Response:
 
 async def run(bobbin: Bobbin, *arguments: str) -> tuple[int, str]:
     """Run the doctor; its exit code and all it printed, in which there is no secret."""
-    process = await asyncio.create_subprocess_exec(
-        *bobbin.command,
-        "doctor",
-        *arguments,
-        cwd=bobbin.folder,
-        env=bobbin.environment(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 40)
-    text = output.decode()
+    code, output, errors = await bobbin.ran("doctor", *arguments)
+    text = output + errors
     for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "AWS_SECRET_ACCESS_KEY"):
         secret = bobbin.environment().get(name)
         assert not secret or secret not in text
     assert "ticket=" not in text
     assert "Traceback" not in text
-    assert process.returncode is not None
-    return process.returncode, text
+    return code, text
 
 
 async def examined(bobbin: Bobbin) -> Found:

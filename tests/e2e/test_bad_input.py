@@ -182,7 +182,7 @@ async def test_names_that_forge_the_frame_stay_names(bobbin: Bobbin) -> None:
 async def test_a_name_with_half_a_surrogate_pair_is_no_obstacle(bobbin: Bobbin) -> None:
     scene = Scene(bobbin)
     thread = await scene.mention("say exactly: heard you", by=scene.slack.add_person("a\ud800"))
-    assert await bobbin.answered(scene.channel, thread, timeout=5) == ["heard you"]
+    assert await scene.answered(thread) == ["heard you"]
 
 
 async def test_rubbish_in_the_history_of_a_thread_is_no_obstacle(bobbin: Bobbin) -> None:

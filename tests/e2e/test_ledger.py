@@ -1,9 +1,7 @@
 """What the process books, beside what Bedrock counted; and `python -m bot usage`, which tells it."""
 
-import asyncio
 import csv
 import io
-import sys
 from collections.abc import Callable
 
 from bot.sandbox.bedrock import Bedrock
@@ -16,14 +14,7 @@ from tests.e2e.test_crashes import LONG, whole
 
 async def tell(bobbin: Bobbin, *arguments: str, **settings: str) -> tuple[int, str, str]:
     """Run `python -m bot usage` with Bobbin's settings: exit code, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "usage", *arguments,
-        cwd=bobbin.folder, env=bobbin.environment() | settings,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, errors = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
+    return await bobbin.ran("usage", *arguments, **settings)
 
 
 async def test_answers_are_booked_as_bedrock_counted_them(bobbin: Bobbin) -> None:

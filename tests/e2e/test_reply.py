@@ -284,7 +284,7 @@ async def test_slacks_stop_ends_the_answer_where_it_stands(
     thread = await slack.say(ann, channel, "1000 words please")
     text = await half_shown(bobbin, slack, channel, thread)
     await slack.stop(ann, channel, thread)
-    await bedrock.wait_for(lambda it: it.open == 0, 2)
+    await bedrock.wait_for(lambda it: it.open == 0)
     assert bedrock.requests[0].ended == "client_disconnected"
     (answer,) = await whole(bobbin, channel, thread)
     assert answer.startswith(text.rstrip())
@@ -309,7 +309,7 @@ async def test_the_word_stop_ends_the_answer_in_a_channel(
     channel, thread = await ask(bobbin, slack, "1000 words please")
     text = await half_shown(bobbin, slack, channel, thread)
     await slack.say(slack.message(channel, thread)["user"], channel, "stop", thread=thread)
-    await bedrock.wait_for(lambda it: it.open == 0, 2)
+    await bedrock.wait_for(lambda it: it.open == 0)
     (answer,) = await whole(bobbin, channel, thread)
     assert answer.startswith(text.rstrip())
     assert len(answer) < 2000
@@ -326,7 +326,7 @@ async def test_stop_before_the_first_word_leaves_nothing_behind(
     await bedrock.wait_for(lambda it: it.open == 1)
     await slack.wait_for(lambda: slack.status(channel, thread).status == "processing")
     await slack.stop(ann, channel, thread)
-    await bedrock.wait_for(lambda it: it.open == 0, 2)
+    await bedrock.wait_for(lambda it: it.open == 0)
     await slack.wait_for(lambda: slack.status(channel, thread).status == "active")
     bedrock.release()
     assert written(slack) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.text import fit, harmless, split
+from bot.slack.text import fit, harmless, presentable, split
 
 LIMIT = 200
 WORDS = "word " * 30
@@ -79,6 +79,41 @@ def test_a_stream_goes_on_in_the_next_part():
 def test_a_stream_with_no_room_for_the_next_word_is_closed():
     now = fit("x " * 80, "b" * 60, LIMIT)
     assert (now.here, now.rest) == ("", "b" * 60)
+
+
+@pytest.mark.parametrize("step", [1, 7, 40, 150])
+def test_a_stream_that_grows_by_any_step_repeats_the_head_of_a_table_and_cuts_no_row(step):
+    head, rows = "| n | text |\n|---|---|\n", [f"| r{n} | {'tea ' * 5}|" for n in range(60)]
+    text = f"Here:\n\n{head}" + "\n".join(rows) + "\n\nDone, and no more of it."
+    parts, shown, at = [], "", 0
+    for end in [*range(step, len(text), step), None]:
+        while more := (shown + text[at:end])[len(shown) : presentable(shown + text[at:end]) if end else None]:
+            now = fit(shown, more, LIMIT)
+            at += len(more) - len(now.rest)
+            if not now.rest:
+                shown += more
+                break
+            parts.append(shown + now.here)
+            shown = now.opening
+    parts.append(shown)
+    assert all(part.startswith(head) for part in parts[1:-1])
+    assert [line for part in parts for line in part.splitlines() if line.startswith("| r")] == rows
+    assert parts[-1].endswith("Done, and no more of it.")
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        pytest.param("| a | b |\n|---|---|\n| 1", "\n| 1", id="a row"),
+        pytest.param("a | b\n--|--\n1 | 2\n", "\n", id="a row that may be the last"),
+        pytest.param("a | b\n--|--\n1 | 2\n\nSo", "", id="after a table"),
+        pytest.param("a | b\n--|--\n" + "x" * 1001, "", id="a very long row"),
+        pytest.param("a or b\n- a | b\n", "", id="no table"),
+        pytest.param("\n", "", id="no line"),
+    ],
+)
+def test_of_a_table_whole_rows_are_presentable(text, held):
+    assert text[presentable(text) :] == held
 
 
 LINES = st.sampled_from(

@@ -111,7 +111,7 @@ class Condenser:
         authors = dict.fromkeys(before.authors if before else ())
         authors |= dict.fromkeys(line.author for line in lines if line.role == "user")
         until = max(line.ts for line in lines if line.seq == newest)
-        return Summary(text, newest, until, tuple(authors), self._turn.id)
+        return Summary(text, newest, until, tuple(authors), before.first_turn if before else self._turn.id)
 
     async def _condensed(self, text: str, said: Sequence[Message], room: int) -> str:
         """The notes so far and what was said next, as new notes; halved where the model finds it too long."""

@@ -171,6 +171,16 @@ def gaps(lines: Sequence[Line]) -> list[float]:
     return [float(later) - float(earlier) for earlier, later in pairwise(sorted(asked.values()))]
 
 
+def held(measured: tuple[int, int], lines: Sequence[Line], claude: Claude) -> int:
+    """Guess what the cache still holds of the request that was counted (`History.measured`), if anything."""
+    seq, size = measured
+    asked = {line.seq: line.ts for line in lines if line.seq and line.role == "user"}
+    ttl = lasting(size, gaps([line for line in lines if line.seq <= seq]), claude)
+    if ttl is None or seq not in asked:
+        return 0
+    return size if float(max(asked.values())) - float(asked[seq]) <= _SECONDS[ttl] else 0
+
+
 def lasting(size: int, gaps: Sequence[float], claude: Claude) -> Ttl | None:
     """Return how long a request should be cached: what makes the turns to come cheapest, or None.
 

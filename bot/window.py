@@ -28,8 +28,9 @@ _BYTES_PER_TOKEN = 2
 """Of other scripts: a letter has two bytes or three, and makes a token or a little more at most."""
 _FRAME = 4
 """What a block costs besides its words."""
-_IMAGE = 1600
-"""A picture of the largest size that is not made smaller; AWS counts (width x height) / 750."""
+_IMAGE = 3136
+"""A picture of the largest size that is sent, 1568 x 1568: current models take one for each 28 x 28 pixels
+(huggingface.co/datasets/JOHNISKING/image-token-cost), older ones half as many in all."""
 _DOCUMENT_BYTES = {"pdf": 16, "doc": 6, "docx": 2, "xls": 6, "xlsx": 2}
 """Bytes of a token in what is no plain text: a page of a PDF is read as words and as a picture."""
 

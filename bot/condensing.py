@@ -16,7 +16,7 @@ from bot.events import Person
 from bot.models import Claude
 from bot.ports import History, Line, Request, Store, Summary, Turn, Workspace
 from bot.prompt import CONDENSE, LEFT_OUT, condense_now, noted, shortened, spoken
-from bot.window import PIECES, Window, cut, gaps, pieces, points, size_of, tokens_of
+from bot.window import PIECES, Window, cut, gaps, held, pieces, points, size_of, tokens_of
 
 _log = structlog.get_logger(__name__)
 
@@ -62,13 +62,15 @@ class Condenser:
         frame, history = self._frame, self.history
         said = self._spoken()
         messages = alternate([*self._notes(), *said])
+        cached = 0
         if history.measured is None:
             size = tokens_of(frame.system) + sum(size_of(message) for message in messages)
         else:
             seq, size = history.measured
             size += sum(size_of(said[at]) for at, line in enumerate(history.lines) if line.seq > seq)
+            cached = held(history.measured, history.lines, frame.claude)
         cache = points(messages, frame.system, size, gaps(history.lines), frame.claude) if messages else None
-        return Request(messages, frame.system, frame.window.output, cache, frame.model), size
+        return Request(messages, frame.system, frame.window.output, cache, frame.model, size, cached), size
 
     async def fitting(self) -> Request:
         """The next request, once it fits. Raises `TooLong` where one message alone does not."""
@@ -111,7 +113,7 @@ class Condenser:
         authors = dict.fromkeys(before.authors if before else ())
         authors |= dict.fromkeys(line.author for line in lines if line.role == "user")
         until = max(line.ts for line in lines if line.seq == newest)
-        return Summary(text, newest, until, tuple(authors), self._turn.id)
+        return Summary(text, newest, until, tuple(authors), before.first_turn if before else self._turn.id)
 
     async def _condensed(self, text: str, said: Sequence[Message], room: int) -> str:
         """The notes so far and what was said next, as new notes; halved where the model finds it too long."""

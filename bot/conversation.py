@@ -18,7 +18,7 @@ Consecutive messages of one role are merged, each keeping its own block:
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -114,20 +114,21 @@ def alternate(messages: Iterable[Message]) -> Messages:
     >>> alternate(said)
     (Message(role='user', content=(Text(text='Hi'), Text(text='1+1?'))),)
     """
-    merged: list[Message] = []
+    runs: list[tuple[Role, list[ContentBlock]]] = []
     for message in messages:
-        content = tuple(block for block in message.content if not _blank(block))
+        content = [block for block in message.content if not _blank(block)]
         if not content:
             continue
-        if merged and merged[-1].role == message.role:
-            merged[-1] = replace(merged[-1], content=merged[-1].content + content)
+        if runs and runs[-1][0] == message.role:
+            runs[-1][1].extend(content)
         else:
-            merged.append(Message(message.role, content))
-    while merged and merged[-1].role == "assistant":
-        merged.pop()
-    if merged and merged[0].role == "assistant":
-        merged.insert(0, Message("user", (Text(OPENING),)))
-    return _with_documents_named(merged)
+            runs.append((message.role, content))
+    if runs and runs[-1][0] == "assistant":
+        runs.pop()
+    if runs and runs[0][0] == "assistant":
+        runs.insert(0, ("user", [Text(OPENING)]))
+    taken: set[str] = set()
+    return tuple(Message(role, _with_documents_named(blocks, taken)) for role, blocks in runs)
 
 
 def _add(messages: Messages, role: Role, content: tuple[ContentBlock | str, ...]) -> Messages:
@@ -138,26 +139,22 @@ def _add(messages: Messages, role: Role, content: tuple[ContentBlock | str, ...]
 
 
 def _blank(block: ContentBlock) -> bool:
-    return isinstance(block, Text) and not block.text.strip()
+    return isinstance(block, Text) and (not block.text or block.text.isspace())
 
 
-def _with_documents_named(messages: list[Message]) -> Messages:
-    """Bedrock takes few characters in a document's name, and no name twice in a request."""
-    taken: set[str] = set()
-    named: list[Message] = []
-    for message in messages:
-        blocks: list[ContentBlock] = []
-        for block in message.content:
-            if isinstance(block, Document):
-                # Words before the first one, whatever may follow: what was sent once stays as it is.
-                if not any(isinstance(before, Text) for before in blocks):
-                    blocks.append(Text(DOCUMENT_TEXT))
-                name = _free_name(block.name, taken)
-                taken.add(name)
-                blocks.append(replace(block, name=name))
-            else:
-                blocks.append(block)
-        named.append(Message(message.role, tuple(blocks)))
+def _with_documents_named(blocks: Sequence[ContentBlock], taken: set[str]) -> tuple[ContentBlock, ...]:
+    """Bedrock takes few characters in a document's name, and no name twice in a request (`taken`)."""
+    named: list[ContentBlock] = []
+    for block in blocks:
+        if isinstance(block, Document):
+            # Words before the first one, whatever may follow: what was sent once stays as it is.
+            if not any(isinstance(before, Text) for before in named):
+                named.append(Text(DOCUMENT_TEXT))
+            name = _free_name(block.name, taken)
+            taken.add(name)
+            named.append(replace(block, name=name))
+        else:
+            named.append(block)
     return tuple(named)
 
 

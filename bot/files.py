@@ -222,6 +222,8 @@ _NOTHING = (Read(), b"")
 
 def blocks_of(line: Line, stored: Stored) -> tuple[ContentBlock, ...]:
     """Return the blocks of a message's files, to stand after its words."""
+    if not line.files:
+        return ()
     return tuple(
         _block(_name(line, file, stored), *stored[line.ts, file.id])
         for file in line.files
@@ -236,6 +238,8 @@ def _block(name: str, read: Read, data: bytes) -> ContentBlock:
 
 def named(line: Line, stored: Stored) -> str:
     """Say to the model what came with a message, and of what it cannot read, why; empty for no files."""
+    if not line.files:
+        return ""
     words = [
         one_line(_name(line, file, stored))
         + (f" (not read: {why})" if (why := _why(line, file, stored)) else "")

@@ -92,9 +92,15 @@ class Ledger:
 
     def estimate(self, turn: Turn, purpose: Purpose, request: Request) -> Call:
         """Return a call as it is booked before anything is known of it but its request."""
-        blocks = [block for message in request.messages for block in message.content]
-        size = self.size(request.system) + sum(map(self._size, blocks))
-        usage = Usage(input=size, output=min(TYPICAL_OUTPUT, request.max_tokens))
+        size, output = request.size, min(TYPICAL_OUTPUT, request.max_tokens)
+        if not size:
+            blocks = [block for message in request.messages for block in message.content]
+            size = self.size(request.system) + sum(map(self._size, blocks))
+        usage = Usage(input=size, output=output)
+        if request.cache is not None:  # what is not read from the cache is written to it, which costs more
+            read = min(request.held, size)
+            write = size - read
+            usage = Usage(0, output, read, write, write if request.cache.ttl == "1h" else 0)
         model, thread = request.model or self._model_id, turn.thread
         cost = self._price(model, usage)
         # Nanoseconds: no two calls of a process begin in the same one.

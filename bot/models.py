@@ -1,9 +1,13 @@
 """What is known of each Claude model on Bedrock: limits, traits, prices. Pure.
 
-Ids and traits are those of November 2026, prices those of AWS's price list of 2026-10-12. A model is found by
-any of its names: a bare id, a geography's or the `global.` profile, an ARN of one of these. What hides the
-model's name (an application profile) stands for the family it is said to stand for. An id that names none of
-these gets the careful defaults of `UNKNOWN`.
+Ids and traits are those of November 2026. Prices of input and caching are those of AWS's price list of
+2026-10-12; those of output, of us-gov and of 3.7 and 3.5 Sonnet (AWS may want more once they are past their
+end) those of LiteLLM 1.110.2 (November 2026), which has the same for all others; those of Claude 3 Haiku
+Anthropic's own.
+
+A model is found by any of its names: a bare id, a geography's or the `global.` profile, an ARN of one of
+these. What hides the model's name (an application profile) stands for the family it is said to stand for. An
+id that names none of these gets the careful defaults of `UNKNOWN`.
 """
 
 import math
@@ -43,7 +47,8 @@ _NAME = re.compile(r"(?:^|[/.])(?P<model>claude-[\w:-]+)$")
 _VERSION = re.compile(r"-\d{8}|-v1(?=:|$)|:.*$")
 _LEAST_BUDGET = 1024  # tokens; Bedrock refuses a smaller one
 _BUDGETS = {"medium": 2048, "high": 4096, "xhigh": 8192, "max": 16_384}
-_REGIONAL = D("1.1")
+_REGIONAL, _GOVERNMENT = D("1.1"), D("1.2")
+_MAY_BE_CLAUDE = re.compile(r"claude|:application-inference-profile/|:provisioned-model/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +120,15 @@ def _thinking(kind: str, **more: int) -> dict[str, Any]:
     return {"thinking": {"type": kind, **more}}
 
 
-# What every current one can do; priced as the dearest, so that a budget errs on its safe side.
-UNKNOWN = Claude(200_000, 8_192, Prices(D(10), D(50)), cache_from=4096, ttls=("5m",), is_known=False)
+# What every current one can do; priced as the dearest in this table, so that a budget errs on its safe side.
+UNKNOWN = Claude(200_000, 8_192, Prices(D(15), D(75)), cache_from=4096, ttls=("5m",), is_known=False)
+# Of another family: Bedrock refuses a request with a cache point where the model has no cache
+# (github.com/BerriAI/litellm/pull/39210).
+_STRANGER = replace(UNKNOWN, ttls=())
 
 _M = 1_000_000
-_SONNET_4 = Claude(
-    200_000,
-    64_000,
-    Prices(D(3), D(15), long_from=200_000, long_input=D(2), long_output=D("1.5")),
-    "budget",
-    sampling=True,
-    cache_from=1024,
-)
+# A prompt of over 200,000 tokens costs more, but takes a header that Bobbin does not send.
+_SONNET_4 = Claude(200_000, 64_000, Prices(D(3), D(15)), "budget", sampling=True, cache_from=1024)
 _OPUS_4 = Claude(
     200_000, 32_000, Prices(D(15), D(75)), "budget", sampling=True, cache_from=1024, ttls=("5m",)
 )
@@ -170,8 +172,8 @@ _LEGACY = {
     "claude-opus-4": _OPUS_4,
     "claude-3-7-sonnet": replace(_SONNET_4, ttls=("5m",)),
     "claude-3-5-sonnet-v2": replace(_OLD, ttls=("5m",)),
-    "claude-3-5-sonnet": _OLD,
-    "claude-3-5-haiku": replace(_OLD, prices=Prices(D("0.80"), D(4))),
+    "claude-3-5-sonnet": replace(_OLD, max_output=4096),
+    "claude-3-5-haiku": replace(_OLD, prices=Prices(D("0.80"), D(4)), cache_from=2048, ttls=("5m",)),
     "claude-3-haiku": replace(_OLD, max_output=4096, prices=Prices(D("0.25"), D("1.25"))),
 }
 
@@ -196,7 +198,8 @@ def default_model(region: str) -> str:
 def known(model_id: str, family: str = "") -> Claude:
     """Return what is known of a model by its id, profile id or ARN, of whatever geography and version.
 
-    `family` names the model where the id does not. All but `global.` profiles cost a tenth more.
+    `family` names the model where the id does not. All but `global.` profiles cost a tenth more, and in
+    us-gov a fifth.
 
     >>> known("arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-haiku-5-5").window
     1000000
@@ -205,9 +208,9 @@ def known(model_id: str, family: str = "") -> Claude:
     model = _VERSION.sub("", named["model"]) if named else ""
     claude = _MODELS.get(model)
     if not named or not claude:
-        return _LEGACY.get(model, UNKNOWN)
+        return _LEGACY.get(model, UNKNOWN if _MAY_BE_CLAUDE.search(model_id) else _STRANGER)
     if "global.anthropic." in named.string:
         return claude
-    prices = claude.prices
-    regional = replace(prices, input=prices.input * _REGIONAL, output=prices.output * _REGIONAL)
-    return replace(claude, prices=regional)
+    dearer = _GOVERNMENT if "us-gov.anthropic." in named.string else _REGIONAL
+    prices = replace(claude.prices, input=claude.prices.input * dearer, output=claude.prices.output * dearer)
+    return replace(claude, prices=prices)

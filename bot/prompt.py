@@ -131,11 +131,14 @@ def block(line: Line, name: str, words: str, files: str = "") -> str:
     words = f"{words}\n{files}".strip()
     if not words:
         return ""
-    return f'<message from="{name}" at="{_at(line.ts)}">{_TAG.sub("&lt;", words)}</message>'
+    if "<" in words:
+        words = _TAG.sub("&lt;", words)
+    return f'<message from="{name}" at="{_at(line.ts)}">{words}</message>'
 
 
 def _at(ts: str) -> str:
-    return datetime.fromtimestamp(int(ts.partition(".")[0]), UTC).strftime("%Y-%m-%d %H:%M UTC")
+    minute = datetime.fromtimestamp(int(ts.partition(".")[0]), UTC).isoformat(" ", "minutes")
+    return f"{minute[:16]} UTC"
 
 
 def _distinct_names(authors: Iterable[str], people: Mapping[str, Person]) -> dict[str, str]:

@@ -134,7 +134,9 @@ class Turns:
         except OverBudget as error:
             await self._leave(turn, reply)
             await self._ledger.tell(turn, error)
-            return Finish("cancelled", reason=str(error))
+            # Where an error stands in the thread, its button stays good for another day.
+            failed = any(part.kind == "error" for part in turn.parts)
+            return Finish("failed" if failed else "cancelled", reason=str(error))
         except SlackGone:
             await self._leave(turn, reply)
             return Finish("cancelled", reason="the thread or the reply is gone")
@@ -175,6 +177,8 @@ class Turns:
         if people is None:
             await self._leave(turn, reply)
             return Finish("cancelled", reason="not allowed to ask")
+        if history.summary:  # who spoke there is named as before, and so are those of the same name
+            people = await self._store.people(turn.thread.team, history.summary.authors) | dict(people)
         reply.meet(lines, people)
         files = Attachments(turn, self._store, self._workspace)
         await files.gather(lines)
@@ -256,7 +260,9 @@ class Turns:
 
         Bedrock counts for itself: what it finds too long is condensed further.
         """
-        speakers = {line.author for line in condenser.history.lines if line.role == "user"}
+        history = condenser.history
+        speakers = {line.author for line in history.lines if line.role == "user"}
+        speakers.update(history.summary.authors if history.summary else ())
         may_be_silent = not turn.summoned and len(speakers) > 1
         if not may_be_silent:
             reply.begin("is thinking…")

@@ -28,8 +28,9 @@ _BYTES_PER_TOKEN = 2
 """Of other scripts: a letter has two bytes or three, and makes a token or a little more at most."""
 _FRAME = 4
 """What a block costs besides its words."""
-_IMAGE = 1600
-"""A picture of the largest size that is not made smaller; AWS counts (width x height) / 750."""
+_IMAGE = 3136
+"""A picture of the largest size that is sent, 1568 x 1568: current models take one for each 28 x 28 pixels
+(huggingface.co/datasets/JOHNISKING/image-token-cost), older ones half as many in all."""
 _DOCUMENT_BYTES = {"pdf": 16, "doc": 6, "docx": 2, "xls": 6, "xlsx": 2}
 """Bytes of a token in what is no plain text: a page of a PDF is read as words and as a picture."""
 
@@ -169,6 +170,16 @@ def gaps(lines: Sequence[Line]) -> list[float]:
     """Return the seconds between the turns, oldest first; by the clock of those who spoke: Slack's."""
     asked = {line.seq: line.ts for line in lines if line.seq and line.role == "user"}
     return [float(later) - float(earlier) for earlier, later in pairwise(sorted(asked.values()))]
+
+
+def held(measured: tuple[int, int], lines: Sequence[Line], claude: Claude) -> int:
+    """Guess what the cache still holds of the request that was counted (`History.measured`), if anything."""
+    seq, size = measured
+    asked = {line.seq: line.ts for line in lines if line.seq and line.role == "user"}
+    ttl = lasting(size, gaps([line for line in lines if line.seq <= seq]), claude)
+    if ttl is None or seq not in asked:
+        return 0
+    return size if float(max(asked.values())) - float(asked[seq]) <= _SECONDS[ttl] else 0
 
 
 def lasting(size: int, gaps: Sequence[float], claude: Claude) -> Ttl | None:

@@ -197,11 +197,10 @@ SELECT id, seq, state FROM turn WHERE conversation_id = :conversation AND state 
 ORDER BY seq LIMIT 1
 
 -- reopen_turn
--- As if it were new, but for its input and the messages that show its answer or error. Who has an answer already
--- is admitted anew.
+-- As if it were new, but for its input and the messages that show its answer or error. Somebody wanted it, which
+-- a crash does not: its budget must admit it anew.
 UPDATE turn SET state = 'open', fence = :fence, claims = claims + 1, deaths = 0, retry_asked = 0, answer = NULL,
-    error = '', stop_reason = '', stop_asked = NULL, finished_at = NULL,
-    reopened_at = CASE WHEN state = 'answered' THEN :now ELSE reopened_at END
+    error = '', stop_reason = '', stop_asked = NULL, finished_at = NULL, reopened_at = :now
 WHERE id = :turn
 
 -- keep_version
@@ -331,7 +330,13 @@ ORDER BY t.seq, CASE WHEN t.seq > 0 AND m.role = 'assistant' THEN 1 ELSE 0 END, 
 
 -- find_summary
 -- What stands for the oldest part of a thread, unless it reaches into what a turn that is tried again must read.
-SELECT text, until_seq, until_ts, authors, first_turn, turn_id FROM summary
+-- Its first turn is the first with an answer, below which that can be said.
+SELECT text, until_seq, until_ts, authors, turn_id, coalesce((
+    SELECT t.id FROM turn t WHERE t.conversation_id = :conversation AND t.state = 'answered'
+        AND t.stop_reason NOT IN ('stopped', 'deleted')
+        AND t.seq >= (SELECT f.seq FROM turn f WHERE f.id = summary.first_turn)
+    ORDER BY t.seq LIMIT 1), :turn) AS first_turn
+FROM summary
 WHERE conversation_id = :conversation AND (until_seq < :seq OR turn_id = :turn)
 
 -- newest_size
@@ -340,7 +345,7 @@ SELECT seq, size FROM turn
 WHERE conversation_id = :conversation AND seq < :seq AND size > 0 AND id >= :made_in ORDER BY seq DESC LIMIT 1
 
 -- keep_summary
--- In the place of the one before. Its first turn stays: a thread is told once that it is condensed.
+-- In the place of the one before. Its first turn stays: a thread is told once that it is condensed (find_summary).
 INSERT INTO summary(conversation_id, text, until_seq, until_ts, authors, first_turn, turn_id)
 VALUES (:conversation, :text, :until_seq, :until_ts, :authors, :turn, :turn)
 ON CONFLICT(conversation_id) DO UPDATE SET text = excluded.text, until_seq = excluded.until_seq,

@@ -285,13 +285,19 @@ def _line(row: Row) -> Line:
         ts=row["ts"],
         author=row["user_id"],
         text=row["text"],
-        files=tuple(File(**{"id": "", "name": "", **file}) for file in json.loads(row["files"])),
+        files=_files(row["files"]),
         turn=row["turn_id"],
         seq=row["seq"],
         addressed=bool(row["addressed"]),
         external=bool(row["external"]),
         unsure=row["external"] is None,
     )
+
+
+def _files(column: str) -> tuple[File, ...]:
+    if column == "[]":  # as most of a long thread: nothing is to be parsed
+        return ()
+    return tuple(File(**{"id": "", "name": "", **file}) for file in json.loads(column))
 
 
 def _history(turn: Turn) -> Transaction[list[Line]]:

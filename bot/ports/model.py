@@ -28,6 +28,10 @@ class Request:
     cache: CachePoints | None = None
     model: str = ""
     """Its id; empty: the process's own."""
+    size: int = 0
+    """The tokens of all that is read, as far as they are known; 0: nobody has counted."""
+    held: int = 0
+    """How many of them the model's cache is thought to hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,8 @@ def _unescaped(text: str) -> str:
 
 
 def _bare(address: str) -> str:
-    return re.sub(r"^(?:https?://|mailto:)|/$", "", address)
+    scheme = next((scheme for scheme in ("https://", "http://", "mailto:") if address.startswith(scheme)), "")
+    return address[len(scheme) :].removesuffix("/")
 
 
 def _seen(tag: str, label: str, names: Mapping[str, str]) -> str:

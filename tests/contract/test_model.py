@@ -430,7 +430,7 @@ async def test_no_point_stands_where_bedrock_refuses_one(world: World, content: 
 
 async def test_a_model_without_a_cache_gets_no_points(world: World):
     request = Request(long_thread(1), cache=CachePoints(system=True, after=(2,)))
-    old = replace(request, model="us.anthropic.claude-3-5-haiku-20241022-v1:0")
+    old = replace(request, model="us.anthropic.claude-3-haiku-20240307-v1:0")
     with pytest.raises(UnknownModel):
         await world.model.chat(old)
     assert points_of(world.bedrock.requests[0].body) == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.events import Person
-from bot.ports import Booked, Call, Caps, ChannelSetting, Spending, Store, Usage
+from bot.ports import Booked, Call, Caps, ChannelSetting, Finish, Spending, Store, Usage
 from storage import open_store, spending
 from tests.contract.conftest import Talk
 
@@ -112,6 +112,17 @@ async def test_a_turn_that_called_before_is_admitted(talk: Talk) -> None:
     turn = await turn_of(talk)
     await talk.store.begin_call(call(1, turn), Caps(user=1000))
     assert (await talk.store.begin_call(call(2, turn), Caps(user=1000))).refused is None
+
+
+async def test_a_turn_that_failed_and_is_tried_again_is_weighed_again(talk: Talk) -> None:
+    await talk.say(0, "@bobbin hi")
+    failed = await talk.claim()
+    await talk.store.begin_call(call(1, failed.id), Caps(user=1000))
+    await talk.store.finish(failed, Finish("failed", error="x"))
+    await talk.store.retry(failed.id)
+    again = await talk.claim()
+    assert again.id == failed.id
+    assert (await talk.store.begin_call(call(2, again.id), Caps(user=1000))).refused is not None
 
 
 async def test_a_warning_is_due_once_in_a_budgets_time(talk: Talk) -> None:

@@ -65,6 +65,18 @@ async def test_the_turn_that_was_the_first_to_be_condensed_stays_known(talk, tur
     assert (await talk.store.recall(later)).summary.first_turn == turn.id
 
 
+@pytest.mark.parametrize("end", ["failed", "silent", "cancelled"])
+async def test_a_turn_that_shows_no_answer_does_not_count_as_the_first_to_be_condensed(talk, turn, end):
+    await condensed(talk, turn, 1)
+    await talk.store.finish(turn, Finish(end))
+    await talk.say(30, "four")
+    second = await talk.claim()
+    assert (await talk.store.recall(second)).summary.first_turn == second.id
+    await talk.answer(second, "4", 31)
+    await talk.say(40, "five")
+    assert (await talk.store.recall(await talk.claim())).summary.first_turn == second.id
+
+
 @pytest.mark.parametrize("change", ["edit", "delete", "delete the answer"])
 async def test_a_summary_made_of_words_that_change_is_forgotten_and_off_the_disk(talk, turn, change):
     await condensed(talk, turn, 2)

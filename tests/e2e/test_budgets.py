@@ -5,8 +5,9 @@ from typing import Any
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
+from bot.slack.blocks import TRY_AGAIN
 from tests.e2e.books import DAY, agree, books, change, spend
-from tests.e2e.conftest import Bobbin
+from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, words
 
 Make = Callable[..., Bobbin]
@@ -140,3 +141,24 @@ async def test_a_turn_whose_process_was_killed_is_not_weighed_twice(make: Make, 
     assert [row.state for row in await books(bobbin)] == ["lost", "done"]
     assert await agree(bobbin) == (1, 1)
     assert all("is spent" not in note for note in notes(scene, scene.ann))
+
+
+async def test_try_again_is_weighed_like_a_question_and_stays_good_for_another_day(
+    make: Make, bedrock: Bedrock
+) -> None:
+    bobbin = await make(BUDGET_USER_DAILY_USD="1").start()
+    scene = Scene(bobbin)
+    bedrock.faults.add("no_access")
+    thread = await scene.mention("What's 1+1?")
+    await scene.answered(thread)
+    await ended(scene, "failed")
+    (error,) = scene.answers(thread)
+    await spend(bobbin, scene.ann, 1)
+    asked = len(scene.requests)
+    await scene.slack.press(scene.ann, scene.channel, error["ts"], TRY_AGAIN)
+    assert "Your budget for today, $1.00, is spent" in await told(scene, scene.ann, 1)
+    await ended(scene, "failed")
+    assert len(scene.requests) == asked
+    await change(bobbin, "UPDATE call SET started_at = started_at - ?", DAY)  # as the next day sees it
+    await scene.slack.press(scene.ann, scene.channel, error["ts"], TRY_AGAIN)
+    await scene.slack.wait_for(lambda: shown(scene.answers(thread)[0]).startswith("2"))

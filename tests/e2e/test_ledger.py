@@ -4,9 +4,11 @@ import csv
 import io
 from collections.abc import Callable
 
+import pytest
+
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
-from tests.e2e.books import agree, books, spend
+from tests.e2e.books import agree, billed, books, spend
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
 from tests.e2e.test_crashes import LONG, whole
@@ -45,7 +47,7 @@ async def test_a_stopped_answer_is_estimated(bobbin: Bobbin, slack: Slack, bedro
     (row,) = await books(bobbin)
     (asked,) = bedrock.requests
     assert (row.state, row.estimated) == ("stopped", 1)
-    assert row.input >= asked.usage["inputTokens"]
+    assert sum(row.tokens[:3]) >= sum(billed(asked)[:3])
     assert row.output > 0
 
 
@@ -134,3 +136,19 @@ async def test_usage_says_what_is_wrong(make: Callable[..., Bobbin]) -> None:
     code, output, errors = await tell(bobbin)
     assert (code, output) == (78, "")
     assert "no SQLite database" in errors
+
+
+async def test_a_stopped_answer_in_a_cached_thread_is_not_booked_at_the_full_price(
+    bobbin: Bobbin, slack: Slack, bedrock: Bedrock
+) -> None:
+    scene = Scene(bobbin)
+    thread = await scene.joined("It goes on. " * 2000)
+    bedrock.pace = 0.2
+    await scene.say(f"say exactly: {LONG}", thread=thread)
+    await slack.wait_for(lambda: slack.calls("chat.appendStream"))
+    await scene.say("stop", thread=thread)
+    await scene.answered(thread, 2)
+    stopped, asked = (await books(bobbin))[-1], bedrock.requests[-1]
+    assert (stopped.state, stopped.estimated) == ("stopped", 1)
+    assert stopped.cache_read == pytest.approx(billed(asked)[1], rel=0.05)
+    assert stopped.cache_write < 1000

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.sandbox.bedrock import Asked
-from tests.e2e.scene import Scene, words
+from tests.e2e.scene import Scene, read, words
 
 CONDENSED = "I have condensed the older part of this thread to go on reading it."
 NOW = "Summarise everything above"
@@ -109,3 +109,43 @@ async def test_a_crash_while_a_thread_is_condensed_loses_nothing(make):
     assert (cut_off.ended, again.ended) == ("client_disconnected", "completed")
     assert cut_off.body == again.body
     assert "the vault opens at seven" in await turn(scene, thread, ASK, count + 1)
+
+
+async def test_who_spoke_in_the_condensed_part_is_still_told_apart_and_still_counts(make):
+    scene = Scene(await make(CONTEXT_WINDOW_TOKENS="4000").start())
+    other = scene.slack.add_person("ann2", display="Ann Lee")
+    scene.slack.workspace.channels[scene.channel].members.append(other)
+    thread, count = await scene.joined("I am the first of two"), 1
+    while not summaries(scene.requests) or read(scene.requests[-1])[1][0] != "Ann Lee (2)":
+        count += 1
+        await scene.say(f"Turn {count}: {'so it goes on ' * 70}", by=other, thread=thread)
+        await scene.bobbin.answered(scene.channel, thread, count, 30)
+    await scene.say("one more", by=other, thread=thread)
+    await scene.answered(thread, count + 1)
+    # Only her namesake is left of those who spoke: nothing of what was sent before may read another way.
+    before, after = ([block for block in read(asked) if block[0]] for asked in scene.requests[-2:])
+    assert after[: len(before)] == before
+    assert {who for who, _ in after} == {"Ann Lee (2)"}
+    # And it is still a thread of two, in which not all is for Bobbin.
+    await scene.say("Ann, say exactly: [[silent]]", by=other, thread=thread)
+    await scene.heard()
+    assert scene.outcome() == "silent"
+    assert len(scene.answers(thread)) == count + 1
+
+
+async def test_where_one_call_cannot_condense_all_each_message_is_still_sent_for_it_once(make):
+    bobbin = await make(CONTEXT_WINDOW_TOKENS="12000").start()
+    scene = Scene(bobbin)
+    thread, count = await scene.joined(FACT), 1
+    while not summaries(scene.requests[:-4]):  # and some more turns, of which each fills a call
+        count += 1
+        await turn(scene, thread, f"Turn {count}: {'so it goes on ' * 200}", count)
+    await bobbin.stop()
+    bobbin.settings["CONTEXT_WINDOW_TOKENS"] = "4000"
+    await bobbin.start()
+    before = len(summaries(scene.requests))
+    assert "the vault opens at seven" in await turn(scene, thread, ASK, count + 1)
+    condensed = summaries(scene.requests)[before:]
+    assert len(condensed) > 1
+    sent = [word for asked in condensed for word in words(asked)]
+    assert len(sent) == len(set(sent))

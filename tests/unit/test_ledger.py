@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,19 @@ from bot.errors import BrokenStream, EmptyAnswer, ModelBusy, ModelError, OverBud
 from bot.events import Posted
 from bot.ledger import TYPICAL_OUTPUT, Ledger
 from bot.policy import Rules, decide
-from bot.ports import Answer, Caps, Request, Stop, Store, StreamEvent, TextDelta, Turn, Usage, Workspace
+from bot.ports import (
+    Answer,
+    CachePoints,
+    Caps,
+    Request,
+    Stop,
+    Store,
+    StreamEvent,
+    TextDelta,
+    Turn,
+    Usage,
+    Workspace,
+)
 from bot.window import tokens
 from storage import open_store
 
@@ -163,6 +176,24 @@ async def test_it_is_booked_before_the_request_goes_out_with_an_estimate(desk: D
     with suppress(asyncio.CancelledError):
         await asking
     assert figures(await desk.row()) == ("stopped", 1, SIZE, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("request_", "estimated"),
+    [
+        (REQUEST, (SIZE, 0, 0, 0)),
+        (replace(REQUEST, size=500, held=400), (500, 0, 0, 0)),
+        (replace(REQUEST, size=500, cache=CachePoints()), (0, 0, 500, 0)),
+        (replace(REQUEST, size=500, held=400, cache=CachePoints()), (0, 400, 100, 0)),
+        (replace(REQUEST, size=500, held=400, cache=CachePoints(ttl="1h")), (0, 400, 100, 100)),
+        (replace(REQUEST, held=9999, cache=CachePoints()), (0, SIZE, 0, 0)),
+    ],
+)
+async def test_a_call_is_estimated_as_what_the_cache_makes_of_it(
+    desk: Desk, request_: Request, estimated: tuple[int, ...]
+):
+    used = desk.ledger(Script()).estimate(await desk.turn(), "answer", request_).usage
+    assert (used.input, used.cache_read, used.cache_write, used.cache_write_1h) == estimated
 
 
 async def test_one_that_is_cancelled_while_it_is_booked_cost_nothing(desk: Desk):

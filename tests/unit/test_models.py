@@ -61,7 +61,8 @@ OLD = [
     ("claude-sonnet-4-20250514-v1:0", 64_000),
     ("claude-3-7-sonnet-20250219-v1:0", 64_000),
     ("claude-3-5-sonnet-20241022-v2:0", 8_192),
-    ("claude-3-5-sonnet-20240620-v1:0", 8_192),
+    ("claude-3-5-sonnet-20240620-v1:0", 4_096),
+    ("claude-3-5-haiku-20241022-v1:0", 8_192),
     ("claude-3-haiku-20240307-v1:0", 4_096),
 ]
 ACCOUNT = "arn:aws:bedrock:us-east-1:123456789012"
@@ -88,7 +89,7 @@ def test_a_model_is_known_by_any_of_its_names(
         everywhere,
         prices=replace(prices, input=prices.input * Decimal("1.1"), output=prices.output * Decimal("1.1")),
     )
-    for here in ("us", "eu", "jp", "au", "apac", "ca", "in", "us-gov"):
+    for here in ("us", "eu", "jp", "au", "apac", "ca", "in"):
         assert known(f"{here}.anthropic.{name}") == regional
         assert known(f"{ACCOUNT}:inference-profile/{here}.anthropic.{name}") == regional
     assert known(f"anthropic.{name}") == regional
@@ -111,8 +112,6 @@ def test_an_old_model_costs_the_same_wherever_it_is_asked(name: str, output: int
         f"{ACCOUNT}:imported-model/claude-like/abc",
         "us.anthropic.claude-sonnet-6-1",
         "us.anthropic.claude-sonnet-5-55",
-        "amazon.nova-pro-v1:0",
-        "",
     ],
 )
 def test_of_an_unknown_model_nothing_is_hoped(model_id: str):
@@ -121,6 +120,20 @@ def test_of_an_unknown_model_nothing_is_hoped(model_id: str):
     assert (claude.window, claude.max_output, claude.is_known) == (200_000, 8_192, False)
     assert (claude.cache_from, claude.ttls, claude.sampling) == (4096, ("5m",), False)
     assert claude.fields("max", 100_000) == {}
+
+
+@pytest.mark.parametrize(
+    "model_id", ["meta.llama4-scout-17b-instruct-v1:0", f"{ACCOUNT}:imported-model/abc", ""]
+)
+def test_a_model_of_another_family_may_have_no_cache_and_gets_no_cache_point(model_id: str):
+    assert known(model_id) == replace(UNKNOWN, ttls=())
+
+
+def test_an_unknown_model_is_taken_to_cost_as_much_as_the_dearest():
+    for name in (row[0] for row in (*TABLE, *OLD)):
+        for profile in (f"us.anthropic.{name}", f"us-gov.anthropic.{name}"):
+            assert known(profile).prices.input <= UNKNOWN.prices.input
+            assert known(profile).prices.output <= UNKNOWN.prices.output
 
 
 def test_an_id_that_tells_its_model_needs_no_family():
@@ -184,8 +197,12 @@ def test_a_call_costs_its_tokens_rounded_up_once(usage: Usage, microdollars: int
     assert known("global.anthropic.claude-sonnet-5-5").cost(usage) == microdollars
 
 
-def test_a_regional_profile_costs_a_tenth_more():
+def test_a_regional_profile_costs_a_tenth_more_and_one_of_us_gov_a_fifth():
     assert known("eu.anthropic.claude-sonnet-5-5").cost(Usage(input=1000, output=1000)) == 13_200
+    assert known("us-gov.anthropic.claude-sonnet-5-5").cost(Usage(input=1000, output=1000)) == 14_400
+    account = "arn:aws-us-gov:bedrock:us-gov-west-1:123456789012"
+    profile = "us-gov.anthropic.claude-sonnet-5-5"
+    assert known(f"{account}:inference-profile/{profile}") == known(profile)
 
 
 def test_a_long_prompt_costs_more_from_its_first_token():

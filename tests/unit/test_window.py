@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 import bot.window
 from bot.conversation import Document, Image, Message, Messages, Text
+from bot.images import LONG_EDGE
 from bot.models import UNKNOWN, known
 from bot.ports import CachePoints, Line
-from bot.window import Window, cut, gaps, lasting, pieces, points, size_of, tokens
+from bot.window import Window, cut, gaps, held, lasting, pieces, points, size_of, tokens
 
 SONNET = known("us.anthropic.claude-sonnet-5-5")
 HAIKU = known("us.anthropic.claude-haiku-4-5-20251001-v1:0")
@@ -53,7 +54,8 @@ def test_the_guess_is_rather_too_high_than_too_low(text, least):
 
 
 def test_pictures_and_documents_have_sizes_of_their_own():
-    assert tokens(Image("png", b"x")) == tokens(Image("png", b"x" * 1_000_000)) > 1500
+    # The largest that is sent, as current models count it.
+    assert tokens(Image("png", b"x")) == tokens(Image("png", b"x" * 1_000_000)) >= (LONG_EDGE // 28) ** 2
     assert tokens(Document("a", "txt", b"x" * 3000)) == pytest.approx(1000, rel=0.01)
     assert tokens(Document("a", "docx", b"x" * 3000)) > tokens(Document("a", "pdf", b"x" * 3000)) > 100
     assert size_of(Message("user", (Text("abc"), Text("abc")))) == 2 * tokens(Text("abc"))
@@ -153,3 +155,14 @@ def test_where_five_minutes_are_now_and_then_too_short_an_hour_is_paid_for():
 def test_the_pace_is_that_of_the_turns_and_not_of_what_was_said_before_or_within_them():
     assert gaps(talk(0, 0, 0)) == []
     assert gaps(talk(0, 1, 1, 1, 2, 4)) == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("pace", "since", "left"),
+    [(60, 200, 9000), (60, 301, 0), (1200, 3000, 9000), (1200, 3601, 0), (7200, 60, 0)],
+)
+def test_what_the_request_before_left_in_the_cache_is_there_until_its_time_has_run_out(pace, since, left):
+    moments = [0, pace, 2 * pace, 2 * pace + since]
+    lines = [Line("user", f"{1_795_000_000 + at}.0", "U1", "x", seq=seq) for seq, at in enumerate(moments, 1)]
+    assert held((3, 9000), lines, SONNET) == left
+    assert held((2, 9000), lines[2:], SONNET) == 0  # it was condensed since

@@ -30,7 +30,7 @@ from bot.slack import blocks
 from bot.slack.pacing import Pacer
 from bot.slack.parts import Parts
 from bot.slack.status import Abilities, Status
-from bot.slack.text import Links, Outgoing, closing, fit, harmless, links, split
+from bot.slack.text import Links, Outgoing, code_end, fit, harmless, links, split
 
 _log = structlog.get_logger(__name__)
 
@@ -386,8 +386,8 @@ class SlackReply:
                 return
             if self._shown == before:
                 await self._pacer.wait_for("chat.stopStream")
-        rest = self._text[self._shown :]
-        rest += closing(self._in_part + rest)  # what is stopped within code must not swallow what stands below
+        # What is stopped within code must not swallow what stands below it.
+        rest = (text := self._text[self._shown :]) + code_end(self._in_part + text)
         try:
             await self._parts.stop(self._parts.made[-1], rest, below)
         except (SlackUnreachable, SlackGone):

@@ -157,6 +157,7 @@ def _posted(
     direct = _text(event, "channel_type", "") == "im" or channel.startswith("D")
     mentioned = called or me.user in mentions(text)
     word = without_mention(text, me.user).strip(" .!").lower()
+    inquiry = _INQUIRIES.get(word.rstrip(" ?"))
     files = event.get("files") or []
     if not isinstance(files, list) or not (author or bot):
         raise Unreadable("a message without an author, or with files that are no list")
@@ -165,7 +166,7 @@ def _posted(
     alone = not given and not besides
     # To others in a thread "help" is a word like any other.
     inquires = (mentioned or direct) and alone
-    command = _COMMANDS.get(word) or (_INQUIRIES.get(word) if inquires else None)
+    command = _COMMANDS.get(word) or (inquiry if inquires else None)
     return Posted(
         event_id=event_id,
         thread=ThreadKey(me.team, channel, _valid(_text(event, "thread_ts", "") or ts)),

@@ -51,6 +51,9 @@ _NOTES: Mapping[str, str] = {
     "max_tokens": "The answer reached its length limit. Ask me to go on.",
     "window": "The answer stopped because I cannot read or write more at once. Ask me to go on.",
 }
+_THINKING = "is thinking…"
+_MANY = 20
+"""Messages: so many are worth a word."""
 _CONDENSED = "I have condensed the older part of this thread to go on reading it."
 _ENDINGS: Mapping[str, str] = {"stopped": "Stopped.", "deleted": "Stopped: the question was deleted."}
 
@@ -166,11 +169,13 @@ class Turns:
         if turn.stopping is not None or not turn.asker:
             return await self._end(turn, turn.stopping or "deleted", reply)
         if turn.summoned:
-            reply.begin("is reading the thread…" if turn.backfill else "is thinking…")
+            reply.begin("is reading the thread…" if turn.backfill else _THINKING)
         if turn.backfill:
             await self._backfill(turn)
         history = await self._store.recall(turn)
         lines = history.lines
+        if turn.summoned:
+            reply.begin(_doing(lines))
         people = await self._admitted(turn, lines)
         if people is None:
             await self._leave(turn, reply)
@@ -259,8 +264,10 @@ class Turns:
         speakers = {line.author for line in condenser.history.lines if line.role == "user"}
         may_be_silent = not turn.summoned and len(speakers) > 1
         if not may_be_silent:
-            reply.begin("is thinking…")
+            reply.begin(_doing(condenser.history.lines))
         request = await condenser.fitting()
+        if not may_be_silent:  # it may have been condensing
+            reply.begin(_doing(condenser.history.lines))
         if not request.messages:
             raise EmptyAnswer("nothing in the messages could be read")
         told = system_prompt(self._who, direct=True, instructions=turn.instructions)
@@ -348,6 +355,11 @@ class Turns:
                 await reply.leave()
         except (BobbinError, TimeoutError) as error:
             _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
+
+
+def _doing(lines: Sequence[Line]) -> str:
+    """What a status says once it is known how much is read."""
+    return f"is reading {len(lines):,} messages…" if len(lines) >= _MANY else _THINKING
 
 
 def _notes(reason: str, history: History, turn: Turn) -> list[str]:

@@ -243,7 +243,10 @@ class Turns:
         async def ask(request: Request) -> str:
             if turn.summoned:
                 reply.begin("is condensing the thread…")
-            return await patiently(partial(whole, self._ledger.metered(turn, "summary"), request), turn.id)
+            notes = await patiently(partial(whole, self._ledger.metered(turn, "summary"), request), turn.id)
+            if turn.summoned:
+                reply.begin(_THINKING)
+            return notes
 
         claude = self._claude(turn.model)
         frame = Frame(
@@ -266,8 +269,6 @@ class Turns:
         if not may_be_silent:
             reply.begin(_doing(condenser.history.lines))
         request = await condenser.fitting()
-        if not may_be_silent:  # it may have been condensing
-            reply.begin(_doing(condenser.history.lines))
         if not request.messages:
             raise EmptyAnswer("nothing in the messages could be read")
         told = system_prompt(self._who, direct=True, instructions=turn.instructions)

@@ -33,7 +33,8 @@ REQUEST_PICTURES, REQUEST_DOCUMENTS, REQUEST_BYTES = _REQUEST = 20, 5, 14_000_00
 
 REASONS: Mapping[Reason, str] = {
     "kind": "I can't read this kind of file",
-    "size": f"over {PICTURE_BYTES / 1e6:g} MB for a picture, {DOCUMENT_BYTES / 1e6:g} MB for another file",
+    "size": f"I read pictures of up to {PICTURE_BYTES / 1e6:g} MB, "
+    f"other files of up to {DOCUMENT_BYTES / 1e6:g} MB",
     "empty": "there is nothing in it",
     "gone": "it was deleted",
     "locked": "it is locked with a password",

@@ -36,7 +36,7 @@ NOTES: Mapping[str, str] = {
     "again_older": "I can only answer the newest question of a thread again. Ask it below and I answer.",
     "again_busy": "I am still at it: the answer is being written.",
     "again_unknown": "There is no answer of mine that I could write again.",
-    "feedback_thanks": "Thank you for telling: it is kept for those who run me.",
+    "feedback_thanks": "Thank you for telling me. Whoever runs me can see it.",
     "feedback_unknown": "I have no such answer any more.",
     "not_admin": "Only admins may set a channel's instructions and model. "
     "If this was a question, please put it in other words.",

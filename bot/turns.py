@@ -51,6 +51,9 @@ _NOTES: Mapping[str, str] = {
     "max_tokens": "The answer reached its length limit. Ask me to go on.",
     "window": "The answer stopped because I cannot read or write more at once. Ask me to go on.",
 }
+_THINKING = "is thinking…"
+_MANY = 20
+"""Messages: so many are worth a word."""
 _CONDENSED = "I have condensed the older part of this thread to go on reading it."
 _ENDINGS: Mapping[str, str] = {"stopped": "Stopped.", "deleted": "Stopped: the question was deleted."}
 
@@ -167,11 +170,7 @@ class Turns:
             await reply.resume()
         if turn.stopping is not None or not turn.asker:
             return await self._end(turn, turn.stopping or "deleted", reply)
-        if turn.summoned:
-            reply.begin("is reading the thread…" if turn.backfill else "is thinking…")
-        if turn.backfill:
-            await self._backfill(turn)
-        history = await self._store.recall(turn)
+        history = await self._read(turn, reply)
         lines = history.lines
         people = await self._admitted(turn, lines)
         if people is None:
@@ -193,6 +192,17 @@ class Turns:
             return await self._silent(reply)
         surplus = await reply.finish(turn.answer, told + files.notes + _notes(reason, history, turn))
         return Finish("answered", answer, reason=reason, surplus=surplus)
+
+    async def _read(self, turn: Turn, reply: Reply) -> History:
+        """Read what was said, in Slack too where that is not done yet; who called sees that it is read."""
+        if turn.summoned:
+            reply.begin("is reading the thread…" if turn.backfill else _THINKING)
+        if turn.backfill:
+            await self._backfill(turn)
+        history = await self._store.recall(turn)
+        if turn.summoned:
+            reply.begin(_doing(history.lines))
+        return history
 
     async def _asked(
         self, turn: Turn, history: History, people: Mapping[str, Person], files: Attachments, reply: Reply
@@ -242,7 +252,10 @@ class Turns:
         async def ask(request: Request) -> str:
             if turn.summoned:
                 reply.begin("is condensing the thread…")
-            return await patiently(partial(whole, self._ledger.metered(turn, "summary"), request), turn.id)
+            notes = await patiently(partial(whole, self._ledger.metered(turn, "summary"), request), turn.id)
+            if turn.summoned:
+                reply.begin(_THINKING)
+            return notes
 
         claude = self._claude(turn.model)
         frame = Frame(
@@ -265,7 +278,7 @@ class Turns:
         speakers.update(history.summary.authors if history.summary else ())
         may_be_silent = not turn.summoned and len(speakers) > 1
         if not may_be_silent:
-            reply.begin("is thinking…")
+            reply.begin(_doing(condenser.history.lines))
         request = await condenser.fitting()
         if not request.messages:
             raise EmptyAnswer("nothing in the messages could be read")
@@ -354,6 +367,11 @@ class Turns:
                 await reply.leave()
         except (BobbinError, TimeoutError) as error:
             _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
+
+
+def _doing(lines: Sequence[Line]) -> str:
+    """What a status says once it is known how much is read."""
+    return f"is reading {len(lines):,} messages…" if len(lines) >= _MANY else _THINKING
 
 
 def _notes(reason: str, history: History, turn: Turn) -> list[str]:

@@ -143,7 +143,11 @@ class SQLite(Connector):
                 self._must_be_in_place()
                 await _hop(self._path, self._writer, _mark)
         except (StoreError, TimeoutError) as error:
-            _log.warning("the database cannot be written", path=str(self._path), error=str(error))
+            _log.warning(
+                "the database cannot be written",
+                path=str(self._path),
+                error=str(error) or type(error).__name__,
+            )
             return False
         return True
 

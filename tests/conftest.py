@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.processes import end_launcher
 
@@ -49,7 +49,7 @@ APART = (
 """Modules whose few tests each take long and share nothing: they need not be in one process."""
 
 
-class ModuleByModule(LoadScopeScheduling):
+class ModuleByModule(LoadScopeScheduling):  # type: ignore[misc]
     """Gives each process whole modules, in the order of the tests."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:

@@ -48,6 +48,15 @@ def usd(micro: int) -> str:
     return f"${micro / 1_000_000:,.2f}"
 
 
+def counted(number: int, what: str) -> str:
+    """Return how many there are.
+
+    >>> counted(1, "thread"), counted(2000, "thread")
+    ('1 thread', '2,000 threads')
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def date(seconds: int, form: str = "{date_short_pretty} {time}") -> str:
     """Return a moment that each reader sees in their own time zone."""
     return f"<!date^{seconds}^{form}|{_utc(seconds)}>"

@@ -27,9 +27,13 @@ _I am an AI assistant and can be wrong. I run a Claude model on Amazon Bedrock._
 _TITLE = "What can I do for you?"
 
 Prompt = Mapping[str, str]
+"""Slack sends its message as soon as it is pressed: nothing can be added to it."""
 PROMPTS: tuple[Prompt, ...] = (
-    {"title": "Summarise a thread", "message": "Summarise the thread I paste below."},
-    {"title": "Draft a reply", "message": "Draft a polite reply to this message:"},
+    {"title": "Summarise a thread", "message": "Summarise a thread for me. Ask me to paste it."},
+    {
+        "title": "Draft a reply",
+        "message": "Help me draft a polite reply to a message. Ask me for it, and for what I want to say.",
+    },
 )
 """What is suggested to everybody."""
 
@@ -106,7 +110,7 @@ def about(channel: str) -> tuple[Prompt, ...]:
         },
         {
             "title": f"Explain something said in #{channel}"[:75],
-            "message": f"Explain to me something that was said in #{channel}. I paste it here:",
+            "message": f"Explain to me something that was said in #{channel}. Ask me to paste it.",
         },
     )
 

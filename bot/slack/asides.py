@@ -1,6 +1,7 @@
 """Conversations in a DM about a thread of another channel: that thread is read first, and linked to."""
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -28,6 +29,9 @@ of me, if anything.
 
 (It is one of another conversation, which I can read. None of it was said to you here.)"""
 
+_TWICE_SECONDS = 10.0
+"""The same once more within this time is a finger that slipped."""
+
 _CLOSED = "I cannot read this: I am no member of this conversation. Invite me, and choose it again."
 _TOO_LATE = "Slack gave me too little time. Please choose it once more."
 _NOT_NOW = "I cannot answer about this."
@@ -42,6 +46,7 @@ class Asides:
         self._me = me
         self._rules = rules
         self._wake = wake
+        self._begun: dict[tuple[str, ThreadKey, str, str], float] = {}
 
     async def open(self, chosen: Chosen) -> str:
         """Ask for the question. Returns why not, in words for the person; raises `SlackError`."""
@@ -57,8 +62,20 @@ class Asides:
 
     async def begin(self, chosen: Chosen, question: str = "") -> str:
         """Begin it; without a question: catch them up. Returns why not; raises `SlackError`, `StoreError`."""
-        if refusal := await self._refusal(chosen):
-            return refusal
+        now, what = monotonic(), (chosen.user, chosen.thread, chosen.ts if question else "", question)
+        self._begun = {each: at for each, at in self._begun.items() if now - at < _TWICE_SECONDS}
+        if what in self._begun:
+            return ""
+        self._begun[what] = now
+        refusal = _NOT_NOW
+        try:
+            refusal = await self._refusal(chosen) or await self._ask(chosen, question)
+        finally:
+            if refusal:  # it may be chosen again at once
+                self._begun.pop(what, None)
+        return refusal
+
+    async def _ask(self, chosen: Chosen, question: str) -> str:
         root = await self._opening(chosen, question)
         message = Posted(
             event_id=f"about/{chosen.trigger}",

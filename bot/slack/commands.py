@@ -26,7 +26,7 @@ answer only when mentioned; `@Bobbin wake` undoes it. A channel needs no muting:
 that called me."""
 _STOP = "Press Stop below the answer that is being written, or write `stop` in its thread."
 
-_UNKNOWN = "I do not know this word. To ask me something, mention me in a channel, or write to me in a DM."
+_UNKNOWN = "I know no such command. To ask me something, mention me in a channel, or write to me in a DM."
 _LATER = "I cannot look that up just now. Please try again in a moment."
 _ONLY_CHANNELS = "That is set for a channel: write it in the one that you mean."
 

@@ -19,6 +19,7 @@ from bot.slack.history import NOTICE_EVENT, History
 from bot.slack.incoming import Me
 from bot.slack.listeners import Listeners
 from bot.slack.pacing import Pacer
+from bot.slack.proxies import proxy_for
 from bot.slack.rereading import Rereading
 from bot.slack.socket_mode import SocketMode
 from bot.slack.uploads import Uploads
@@ -69,7 +70,7 @@ class Slack:
             return str(opened.get("url", ""))
 
         app = listeners.bolt(self.client, self.bot_token)
-        return SocketMode(app, self.session, address, listeners.quarantine, proxy=self.client.proxy)
+        return SocketMode(app, self.session, address, listeners.quarantine)
 
     def rereading(self, socket_mode: SocketMode) -> Rereading:
         """Prepare what reads missed talk again, and takes it in by the way of events."""
@@ -139,6 +140,7 @@ async def connect(
     limit = aiohttp.ClientTimeout(total=timeout)
     async with aiohttp.ClientSession(connector=connector, timeout=limit, trust_env=True) as session:
         client = AsyncWebClient(token=bot_token, base_url=api_url, session=session, retry_handlers=[])
+        client.proxy = proxy_for(api_url)  # the SDK knows no NO_PROXY
         api = SlackAPI(client, Pacer(on=paced))
         problems: list[str] = []
         facts, opened = await asyncio.gather(

@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
-from slack_sdk.proxy_env_variable_loader import load_http_proxy_from_env
 
 from bot.checks import Check, Clock, Outcome
 from bot.errors import SlackUnreachable
 from bot.slack.api import ERRORS
 from bot.slack.listeners import SUBSCRIPTIONS
 from bot.slack.manifest import SCOPES
+from bot.slack.proxies import proxy_for
 
 _SECONDS = 3.5
 """What one call may take; no more than two wait for each other."""
@@ -49,7 +49,6 @@ class _Answer:
 class _Api:
     def __init__(self, session: aiohttp.ClientSession, url: str, clock: Clock) -> None:
         self.session = session
-        self.proxy = load_http_proxy_from_env()  # as Slack's SDK does
         self._url = url
         self._clock = clock
 
@@ -58,7 +57,7 @@ class _Api:
         headers = {"Authorization": f"Bearer {token}"}
         try:
             async with self.session.post(
-                self._url + method, data=arguments, headers=headers, proxy=self.proxy
+                self._url + method, data=arguments, headers=headers, proxy=proxy_for(self._url)
             ) as response:
                 self._clock.note(response.headers.get("Date", ""), sent)
                 data = await response.json(content_type=None)
@@ -166,7 +165,7 @@ async def _socket(api: _Api, token: str) -> tuple[list[Check], str]:
         async with (
             asyncio.timeout(_SECONDS),
             api.session.ws_connect(
-                url, proxy=api.proxy, timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
+                url, proxy=proxy_for(url), timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
             ) as websocket,
         ):
             hello = await websocket.receive_json()

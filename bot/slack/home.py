@@ -24,8 +24,9 @@ said what and when, and the files in it."""
 _HOW = """\
 • *In a channel:* mention me, and I answer in a thread. Just go on there; no further mention is needed.
 • *In private:* write to me under _Messages_.
-• *From a message's menu* (⋮, then _More message shortcuts_): _Catch me up_ and _Ask privately_ answer \
-here, in a DM; _What did you read?_ tells what one of my answers was made of, and what it cost.
+• *From a message's menu* (⋮, then _More message shortcuts_): _Catch me up_ and _Ask Bobbin \
+privately_ answer here, in a DM. On an answer of mine, _Answer again_ has it written anew, and _What did you \
+read?_ tells what it was made of, and what it cost.
 • *Words that I obey*, as a whole message: `stop`, `mute` and `wake` in a thread; `@Bobbin help`, `@Bobbin \
 usage`, `@Bobbin status` anywhere. Slack's `/bobbin` knows the same."""
 

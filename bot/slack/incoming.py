@@ -5,7 +5,8 @@ read defensively: a field that is missing or of the wrong type raises `Unreadabl
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -26,6 +27,7 @@ from bot.events import (
     has_unstorable,
     storable,
 )
+from bot.slack.enclosed import enclosed, passed_on
 from bot.slack.text import is_pleasantry, mentions, mentions_others, without_mention
 
 MUTE_REACTION = "no_bell"
@@ -126,7 +128,8 @@ def _changed(
     edited = _mapping(new, "edited", {})
     if any(file.state == "gone" for file in posted.files) and before.get("files") != new.get("files"):
         return Edited(posted, _at(event))
-    if not edited or ("text" in before and before["text"] == new.get("text")):
+    same = "text" in before and before["text"] == new.get("text")
+    if not edited or (same and enclosed(before, me.user) == enclosed(new, me.user)):
         return Ignored("an edit that changed no words")
     return Edited(posted, _ts(edited, "ts"))
 
@@ -154,28 +157,39 @@ def _posted(
     direct = _text(event, "channel_type", "") == "im" or channel.startswith("D")
     mentioned = called or me.user in mentions(text)
     word = without_mention(text, me.user).strip(" .!").lower()
+    inquiry = _INQUIRIES.get(word.rstrip(" ?"))
     files = event.get("files") or []
-    # To others in a thread "help" is a word like any other.
-    inquires = (mentioned or direct) and not files
-    command = _COMMANDS.get(word) or (_INQUIRIES.get(word) if inquires else None)
     if not isinstance(files, list) or not (author or bot):
         raise Unreadable("a message without an author, or with files that are no list")
+    given = (*map(file_of, files), *_readable(passed_on(event)))
+    besides = storable(enclosed(event, me.user))
+    alone = not given and not besides
+    # To others in a thread "help" is a word like any other.
+    inquires = (mentioned or direct) and alone
+    command = _COMMANDS.get(word) or (inquiry if inquires else None)
     return Posted(
         event_id=event_id,
         thread=ThreadKey(me.team, channel, _valid(_text(event, "thread_ts", "") or ts)),
         ts=ts,
         direct=direct,
         author=author or bot,
-        text=text,
-        files=tuple(file_of(file) for file in files),
+        text=f"{text}\n{besides}".strip() if besides else text,
+        files=given,
         bot=bot,
         external=_external(event, body, me),
         mentions_me=mentioned,
         mentions_others=mentions_others(text, me.user),
-        pleasantry=is_pleasantry(text) and not files,
+        pleasantry=is_pleasantry(text) and alone,
         command=command,
         late=retry > 0,
     )
+
+
+def _readable(files: Iterable[Any]) -> Iterator[File]:
+    """Read what can be read: for what somebody passed on, their own words are not lost."""
+    for file in files:
+        with suppress(Unreadable):
+            yield file_of(file)
 
 
 def file_of(file: Any) -> File:

@@ -41,7 +41,11 @@ class Inquiries:
     async def _status(self, user: str, channel: str) -> str:
         standing = await self._store.standing(self._team, user)
         chosen = (await self._store.channel_settings(self._team, channel)).get("model")
-        busy = f"{standing.running} answers are being written, {standing.waiting} threads wait for theirs"
+        writing, waiting = (
+            about.counted(standing.running, "answer"),
+            about.counted(standing.waiting, "thread"),
+        )
+        busy = f"being written: {writing}; waiting: {waiting}"
         ready = "ready" if await self._store.writable() else "my database takes no writes just now"
         lines = [
             f"*Bobbin {self._facts.version}:* {ready}; {busy}.",

@@ -39,6 +39,8 @@ class Pacer:
         self._last_post: dict[str, float] = {}
         self._blocked: dict[str, float] = {}
         self._streaming = 0
+        self.rewriting = 0
+        """Replies that rewrite a message as it grows."""
 
     def called(self, method: str, channel: str = "") -> None:
         """Note a call that is being made."""
@@ -71,6 +73,10 @@ class Pacer:
         """Whether this method may be called now."""
         return self._left(method) > 0
 
+    def may_rewrite(self) -> bool:
+        """Whether a reply may show more of itself by an update: the last update of each is always left."""
+        return self._left("chat.update") > (self.rewriting if self._on else 0)
+
     def append_interval(self) -> float:
         """Seconds from one append of a reply to its next: longer, the more replies there are."""
         if not self._on:
@@ -79,8 +85,11 @@ class Pacer:
         return max(_APPEND_SECONDS, share, self._wait("chat.appendStream"))
 
     def update_interval(self) -> float:
-        """Seconds from one update of a message to its next."""
-        return max(_UPDATE_SECONDS if self._on else _UNPACED_SECONDS, self._wait("chat.update"))
+        """Seconds from one update of a message to its next: longer, the more messages grow so."""
+        if not self._on:
+            return max(_UNPACED_SECONDS, self._wait("chat.update"))
+        share = 1.1 * _MINUTE / PER_MINUTE["chat.update"] * self.rewriting
+        return max(_UPDATE_SECONDS, share, self._wait("chat.update"))
 
     async def wait_for(self, method: str, channel: str = "") -> None:
         """Wait until this method may be called; it must be called at once, before anybody else looks."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bot.files import REASONS
 from bot.insight import Receipt
-from bot.slack.about import escaped, usd, when
+from bot.slack.about import counted, escaped, usd, when
 
 _NAMES = 20
 _REQUESTS = 3
@@ -31,9 +31,9 @@ def _messages(receipt: Receipt) -> str:
     count = receipt.messages + receipt.answers
     if not count:
         return "Nothing of what I read for this answer is kept any more."
-    own = f", {_count(receipt.answers, 'earlier answer')} of mine among them" if receipt.answers else ""
+    own = f", {counted(receipt.answers, 'earlier answer')} of mine among them" if receipt.answers else ""
     between = f" from {when(receipt.first)} to {when(receipt.last)}" if count > 1 else ""
-    return f"*For this answer I read {_count(count, 'message')}*{between}{own}."
+    return f"*For this answer I read {counted(count, 'message')}*{between}{own}."
 
 
 def _condensed(receipt: Receipt) -> str:
@@ -61,7 +61,3 @@ def _listed(title: str, names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
     return f"*{title}:* {escaped(', '.join(names[:_NAMES]))}{more}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

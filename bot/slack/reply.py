@@ -7,7 +7,6 @@ at its end. However it was shown, the end is the same: the whole text, once, wit
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from time import monotonic
 from typing import Literal
 
 import structlog
@@ -30,17 +29,13 @@ from bot.slack import blocks
 from bot.slack.pacing import Pacer
 from bot.slack.parts import Parts
 from bot.slack.status import Abilities, Status
+from bot.slack.streamed import STREAM_LIMIT, Streamed
 from bot.slack.text import Links, Outgoing, fit, harmless, links, presentable, split
 
 _log = structlog.get_logger(__name__)
 
-STREAM_LIMIT = 11_500
-"""Characters of one streamed message; Slack takes 12,000."""
 REWRITE_LIMIT = 3_900
 """Characters of one rewritten message; chat.update takes 4,000."""
-STREAM_SECONDS = 240.0
-"""From here on the next paragraph goes into a new message: Slack ends a stream after about 300 s."""
-STREAM_SECONDS_AT_MOST = 270.0
 
 Way = Literal["unopened", "stream", "rewrite", "whole", "closed"]
 
@@ -74,8 +69,8 @@ class SlackReply:
         # Where the current part begins in the text, what opens it, which of the parts it is.
         self._base, self._opening, self._index = 0, "", 0
         self._shown = 0  # characters of the text that people see
-        self._in_part = ""  # what the streamed part shows
-        self._opened_at = 0.0
+        self._streamed = Streamed()  # the part that is streamed
+        self._left_open = False  # its stream, by a reply that was halted
         self._before = ""  # what an earlier try showed: it stands until the new text is as long
         self._earlier = ""  # what was answered earlier: it stands until there is new text
         self._seen: dict[str, str] = {}
@@ -182,21 +177,24 @@ class SlackReply:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
             self._writer = None
+        self._left_open |= self._way == "stream"
+        self._go("closed")
         await self._status.settle()
 
     async def leave(self) -> None:
         """After `halt`: leave what was shown readable, and nothing that says it is being worked on."""
-        if self._way == "stream":
-            self._go("rewrite")
+        if self._left_open:
+            self._left_open = False
             await self._parts.end_stream(self._parts.made[-1])
         await self._status.clear()
 
     # ------------------------------------------------------------ the writer
 
     def _go(self, way: Way) -> None:
-        """Write in another way from here on; the pacer counts the streams."""
+        """Write in another way from here on; the pacer counts what grows in which way."""
         if self._way == "stream" != way:
             self._pacer.stream_ended()
+        self._pacer.rewriting += (way == "rewrite") - (self._way == "rewrite")
         self._way = way
 
     async def _write(self) -> None:
@@ -272,7 +270,7 @@ class SlackReply:
             self._go("rewrite")
             await self._rewrite()
             return
-        self._in_part, self._opened_at = piece.here, monotonic()
+        self._streamed = Streamed(piece.here)
         self._shown += len(piece.here) - len(self._opening)
 
     async def _start(self, text: str) -> None:
@@ -286,13 +284,13 @@ class SlackReply:
 
     async def _stream_on(self) -> None:
         """Append what is new; go over into a new message before this one is full or its life ends."""
-        while (more := self._growth(self._in_part)) and self._way == "stream":
-            piece = fit(self._in_part, more, self._limit(more))
+        while (more := self._growth(self._streamed.shown)) and self._way == "stream":
+            piece = self._streamed.fit(more)
             ts, end = self._parts.made[-1], self._shown + len(more)
             try:
                 if not piece.rest:
                     await self._parts.append(ts, more)
-                    self._in_part += more
+                    self._streamed.shown += more
                     self._shown = end
                     return
                 await self._parts.stop(ts, piece.here + piece.closing, (), more_follows=True)
@@ -313,15 +311,6 @@ class SlackReply:
         text = part + self._text[self._shown :]
         return text[len(part) : None if self._ended.is_set() else presentable(text)]
 
-    def _limit(self, more: str) -> int:
-        age = monotonic() - self._opened_at
-        if age < STREAM_SECONDS:
-            return STREAM_LIMIT
-        paragraph = more.find("\n\n")
-        if paragraph < 0 and age < STREAM_SECONDS_AT_MOST:
-            return STREAM_LIMIT
-        return max(200, min(STREAM_LIMIT, len(self._in_part) + max(paragraph, 0) + 26))
-
     async def _fall_back(self, error: SlackError) -> None:
         """The stream does not take more: what it shows is uncertain, so its message is rewritten."""
         _log.info("a stream ended early", turn=self._turn.id, reason=str(error))
@@ -335,7 +324,7 @@ class SlackReply:
         """Make the messages from the current part on show the text, splitting it where it is too long."""
         end = len(self._text)
         text = self._opening + self._text[self._base :]
-        if not final and (len(self._text) < len(self._before) or not self._pacer.may("chat.update")):
+        if not final and (len(self._text) < len(self._before) or not self._pacer.may_rewrite()):
             return
         pieces = split(text, REWRITE_LIMIT) or ([""] if final and self._parts.made[self._index :] else [])
         for number, piece in enumerate(pieces, start=self._index):
@@ -351,13 +340,15 @@ class SlackReply:
         self._shown = end
 
     async def _update(self, ts: str, text: str, shown: Sequence[blocks.Block]) -> None:
-        try:
-            await self._parts.update(ts, text, shown)
-        except SlackRefused as error:
-            if error.code != "streaming_state_conflict":
-                raise
+        """Rewrite a message. One that still streams is ended first, and once more where that was in vain."""
+        for _ in range(2):
+            try:
+                return await self._parts.update(ts, text, shown)
+            except SlackRefused as error:
+                if error.code != "streaming_state_conflict":
+                    raise
             await self._parts.end_stream(ts)
-            await self._parts.update(ts, text, shown)
+        return await self._parts.update(ts, text, shown)
 
     async def _close(self, below: Sequence[blocks.Block], fallback: str = "") -> tuple[str, ...]:
         """Bring the reply to its end: everything shown, nothing streaming, no status left."""
@@ -382,15 +373,16 @@ class SlackReply:
 
     async def _end_stream(self, below: Sequence[blocks.Block]) -> None:
         """Stop the stream with the rest of the text, in as many messages as that takes."""
-        while fit(self._in_part, self._text[self._shown :], STREAM_LIMIT).rest:
+        while not self._streamed.holds(self._text[self._shown :]):
             before = self._shown
             await self._stream_on()
             if self._way != "stream":
                 return
             if self._shown == before:
                 await self._pacer.wait_for("chat.stopStream")
+        rest = self._streamed.ending(self._text[self._shown :])
         try:
-            await self._parts.stop(self._parts.made[-1], self._text[self._shown :], below)
+            await self._parts.stop(self._parts.made[-1], rest, below)
         except (SlackUnreachable, SlackGone):
             raise
         except SlackError as error:

@@ -32,7 +32,7 @@ _GONE = "This message is not there any more."
 _LATER = "That did not work just now. Please choose it again in a moment."
 _NOT_MINE = "Choose this on one of my answers: I tell what that one was made of."
 _FORGOTTEN = "I do not know what this message was made of."
-_NOT_YOURS = "Only who asked may see what I read for an answer."
+_NOT_YOURS = "Only whoever asked can see what I read for an answer."
 
 Ack = Callable[..., Awaitable[Any]]
 

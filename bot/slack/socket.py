@@ -38,7 +38,7 @@ class Socket(AsyncBaseSocketModeClient):
     def __init__(
         self, websocket: ClientWebSocketResponse, deliver: Callable[["Socket", Envelope], Awaitable[None]]
     ) -> None:
-        self.logger = logging.getLogger(__name__)  # Bolt's, for its remarks on acks
+        self.logger = logging.getLogger("slack_bolt")  # for Bolt's remarks on acks: they are not ours
         self.leaving = asyncio.Event()
         """Another must take its place: Slack says so, or it is closed, or silent."""
         self.farewell = "closed"

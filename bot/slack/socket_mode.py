@@ -22,6 +22,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot.errors import SlackError, SlackUnreachable, StoreError, StoreUnavailable
+from bot.slack.proxies import proxy_for
 from bot.slack.socket import Envelope, Socket
 
 _log = structlog.get_logger(__name__)
@@ -50,14 +51,11 @@ class SocketMode:
         session: aiohttp.ClientSession,
         address: Callable[[], Awaitable[str]],
         quarantine: Quarantine,
-        *,
-        proxy: str | None = None,
     ) -> None:
         self._app = app
         self._session = session
         self._address = address
         self._quarantine = quarantine
-        self._proxy = proxy
         self._sockets: dict[Socket, asyncio.Task[None]] = {}
         self._open = asyncio.Event()
         self._wanted = asyncio.Event()
@@ -119,11 +117,12 @@ class SocketMode:
 
     async def _connect(self) -> Socket:
         """Open a socket and wait for its hello."""
+        address = await self._address()
         websocket = await self._session.ws_connect(
-            await self._address(),
+            address,
             autoping=False,
             timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
-            proxy=self._proxy,
+            proxy=proxy_for(address),
         )
         socket = Socket(websocket, self._deliver)
         try:

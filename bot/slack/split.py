@@ -42,7 +42,7 @@ def fit(shown: str, more: str, limit: int) -> Fit:
     is longer than half a part. Nothing is lost but white space at the cut. `limit` is at least 200.
     """
     text = shown + more
-    if len(text) + _ROOM <= limit or len(text) + len(_marks(text)[0]) <= limit:
+    if len(text) + _ROOM <= limit or len(text) + len(code_end(text)) <= limit:
         return Fit(more)
     at = _cut(text, len(shown), limit - _ROOM)
     before, after = text[:at], text[at:]
@@ -74,10 +74,15 @@ def split(text: str, limit: int) -> list[str]:
         next_fit = fit(shown, text, limit)
         part = shown + next_fit.here
         # The last one too: an answer that was stopped, or still grows, may end within code.
-        parts.append(part + (next_fit.closing or _marks(part)[0]))
+        parts.append(part + (next_fit.closing or code_end(part)))
         if not next_fit.rest:
             return [part for part in parts if part.strip()]
         shown, text = next_fit.opening, next_fit.rest
+
+
+def code_end(text: str) -> str:
+    """Return what closes the code that is open at the end of a text; an answer may be stopped within it."""
+    return _marks(text)[0]
 
 
 def _cut(text: str, start: int, end: int) -> int:

@@ -7,6 +7,7 @@ that is taken up again clears what its dead owner may have left.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -60,6 +61,8 @@ class Status:
         self._lost = 0.0
         """When a call that shows something was given up: it may take effect yet. 0: none was."""
         self._title = ""
+        self._words = ""
+        self._changed = asyncio.Event()
 
     def meet(self, lines: Sequence[Line], names: Mapping[str, str]) -> None:
         """Learn what the thread is called: in a DM, its first question in one line."""
@@ -73,10 +76,14 @@ class Status:
         self._title = words if len(words) <= TITLE else f"{short}…"
 
     def show(self, words: str) -> None:
-        """Begin to show it, and keep showing it."""
+        """Begin to show it, or show this from here on; keep showing it."""
+        if words != self._words:
+            self._words = words
+            if not self._turn.direct:  # a session has no words
+                self._changed.set()
         if self._task is None:
             self._shown = True
-            self._task = asyncio.create_task(self._keep(words))
+            self._task = asyncio.create_task(self._keep())
 
     async def settle(self) -> None:
         """Show nothing more, and wait for a call under way: none may take effect after the last write."""
@@ -115,9 +122,13 @@ class Status:
     def _way(self) -> str:
         return "sessions" if self._turn.direct else f"status in {self._turn.thread.channel}"
 
-    async def _keep(self, words: str) -> None:
-        while await self._set(words):  # noqa: ASYNC110  the clock tells when it fades, no event does
-            await asyncio.sleep(_RENEW_SECONDS)
+    async def _keep(self) -> None:
+        self._changed.clear()
+        while await self._set(self._words):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RENEW_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
         self._eyes = True
         await self._look("reactions.add")
 

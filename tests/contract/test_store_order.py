@@ -98,7 +98,7 @@ async def check(talk: Any, told: list[Story], data: st.DataObject, *, joined: bo
 
 
 shared = settings(
-    max_examples=settings.default.max_examples // 2,  # each is a whole story in a real database
+    max_examples=settings().max_examples // 2,  # each is a whole story in a real database
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -131,6 +131,22 @@ async def test_stop_while_the_answer_grows(scene: Scene, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["button", "word"])
+async def test_code_that_is_stopped_in_the_middle_ends_above_the_note(scene: Scene, how: str) -> None:
+    dm = scene.slack.dm(scene.ann)
+    scene.bedrock.pace = 0.2
+    thread = await scene.slack.say(scene.ann, dm, "say exactly: ```python\n" + "print(1)\n" * 300 + "```")
+    await scene.slack.wait_for(
+        lambda: "print" in "".join(shown(each) for each in scene.bobbin.answers(dm, thread))
+    )
+    await stopped(scene, dm, thread, how)
+    scene.bedrock.pace = 0
+    await scene.slack.wait_for(lambda: "Stopped." in str(scene.bobbin.answers(dm, thread)))
+    (text,) = await scene.bobbin.answered(dm, thread)
+    assert text.startswith("```python\nprint(1)\n")
+    assert text.endswith("\n```")
+
+
+@pytest.mark.parametrize("how", ["button", "word"])
 async def test_stop_before_the_first_word_leaves_nothing(scene: Scene, how: str) -> None:
     dm = scene.slack.dm(scene.ann)
     thread = await scene.slack.say(scene.ann, dm, "wait 60")

@@ -33,11 +33,11 @@ async def test_every_word_is_answered_at_once_and_privately(bobbin: Bobbin) -> N
         "": "*In a channel* mention me",
         "help": "*In a channel* mention me",
         "usage": "*Today:* $0.25",
-        "Status.": "ready; 0 answers are being written, 0 threads wait",
+        "Status.": "ready; being written: 0 answers; waiting: 0 threads.",
         "mute": "write `@Bobbin mute` there",
         "stop": "write `stop` in its thread",
         "forget": "Delete a message, and its words are off my disk",
-        "fly me to the moon": "I do not know this word",
+        "fly me to the moon": "I know no such command",
         "instructions": "This channel has no instructions of its own.",
         "model": "This channel has no model of its own.",
     }
@@ -61,7 +61,7 @@ async def test_the_status_tells_the_model_what_waits_and_what_is_written(
     second = await scene.mention("two", by=scene.ben)
     await scene.acked()
     said = (await command(scene, "status"))["text"]
-    assert "1 answers are being written, 1 threads wait" in said
+    assert "being written: 1 answer; waiting: 1 thread." in said
     assert "`us.anthropic.claude-sonnet-5-5`. Asked in AWS region `us-east-1`." in said
     assert "of $1.00" in said
     bedrock.release()
@@ -111,7 +111,7 @@ async def test_what_is_set_for_a_channel_is_not_set_in_a_dm(bobbin: Bobbin) -> N
     ("words", "begin"),
     [
         ("help", "*In a channel* mention me"),
-        ("Usage!", "*Today:*"),
+        ("Usage?", "*Today:*"),
         ("status", "*Bobbin 0.1.0:* ready"),
         ("forget", "I keep the messages"),
     ],

@@ -106,7 +106,7 @@ async def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_is_answ
     for name, reason in {
         "plan.key, clip.mp4": "I can't read this kind of file",
         "empty.txt": "there is nothing in it",
-        "huge.bin, lies.txt": "over 20 MB for a picture, 4.5 MB for another file",
+        "huge.bin, lies.txt": "I read pictures of up to 20 MB, other files of up to 4.5 MB",
         "false.png": "what is in it is not what its name says",
         "locked.pdf": "it is locked with a password",
         "bomb.png, half.jpg": "it is damaged, or too large when unpacked",
@@ -114,7 +114,7 @@ async def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_is_answ
     }.items():
         assert f"I could not read {name}: {reason}." in told, told
     assert "good.md" not in told
-    assert "huge.bin (not read: over 20 MB" in words(scene.requests[0])[0]
+    assert "huge.bin (not read: I read pictures of up to 20 MB" in words(scene.requests[0])[0]
 
 
 async def test_of_forty_files_at_once_the_newest_are_read_and_each_other_is_named(scene: Scene) -> None:

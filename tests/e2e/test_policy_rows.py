@@ -187,6 +187,40 @@ async def test_in_a_joined_thread_bots_are_history_and_unfurls_and_joins_nothing
     assert words(scene.requests[1]) == ["Hello", "build 7 is red", "build 8 is red", "which builds?"]
 
 
+# ---------------------------------------------------------------- what a message shows besides its text
+
+
+async def test_alerts_forwarded_messages_and_pasted_tables_are_read(scene: Scene) -> None:
+    secret = scene.slack.add_channel("ops", members=(scene.ben,), bot_member=False)
+    report = await scene.slack.say(scene.ben, secret, f"{scene.me} the *disk* is full, see <@{scene.ann}>")
+    alert = {
+        "fallback": "x",
+        "title": "db-1",
+        "text": "CPU > 90 %",
+        "fields": [{"title": "Since", "value": "9"}],
+    }
+    rows = [
+        [{"type": "raw_text", "text": "City"}, {"type": "raw_number", "value": 1}],
+        [{"type": "raw_text"}],
+    ]
+    table = {"id": 1, "blocks": [{"type": "table", "rows": rows}], "fallback": "[no preview available]"}
+    root = await scene.say("", as_bot="monitor", attachments=[alert])
+    await scene.slack.forward(scene.ben, secret, report, scene.channel, "thanks", thread=root)
+    await scene.mention("what's up?", thread=root, attachments=[table])
+    await scene.answered(root)
+    assert words(scene.requests[0]) == [
+        "db-1\nCPU > 90 %\nSince: 9",
+        "thanks\nForwarded, from Ben Roe:\n> @Bobbin the *disk* is full, see @Ann Lee",
+        "what's up?\n| City | 1 |\n|---|---|\n|  |  |",
+    ]
+    # In a joined thread it is something to answer, though its own words are not; nobody is called in it.
+    await scene.slack.forward(scene.ben, secret, report, scene.channel, "thanks", thread=root)
+    await scene.answered(root, 2)
+    lonely = await scene.slack.forward(scene.ben, secret, report, scene.channel)
+    await scene.heard()
+    assert not scene.answers(lonely)
+
+
 # ---------------------------------------------------------------- the welcome
 
 

@@ -100,6 +100,23 @@ async def test_in_a_channel_the_status_has_words_and_goes(
     assert not slack.calls("reactions.add")
 
 
+async def test_the_status_tells_how_much_is_read_and_what_is_done_with_it(
+    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(CONTEXT_WINDOW_TOKENS="12000", MAX_OUTPUT_TOKENS="1000", SLACK_PACING="off").start()
+    ann = slack.add_person("Ann Lee")
+    channel = slack.add_channel("general", members=(ann,))
+    root = await slack.say(ann, channel, "word " * 3000)
+    for _ in range(24):
+        await slack.say(ann, channel, "word " * 300, thread=root)
+    await slack.say(ann, channel, f"{bobbin.me} What's 1+1?", thread=root)
+    await bobbin.answered(channel, root)
+    said = [text for _, _, text in slack.status(channel, root).history]
+    assert "is condensing the thread…" in said, said
+    assert any(text.startswith("is reading 2") for text in said), said
+    assert said[-1] == ""
+
+
 @pytest.mark.parametrize("where", ["a dm", "a channel"])
 async def test_where_no_status_is_shown_eyes_are_on_the_question_until_it_is_answered(
     bobbin: Bobbin, slack: Slack, bedrock: Bedrock, where: str

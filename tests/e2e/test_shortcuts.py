@@ -1,5 +1,6 @@
 """What is chosen from a message's menu, through the process."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +66,7 @@ async def test_who_asked_learns_what_an_answer_was_made_of(bobbin: Bobbin) -> No
     assert scene.slack.ephemerals(scene.ben)[0]["thread_ts"] == thread
 
     await choose(scene, "what_did_you_read", first, by=scene.ben)
-    assert await told(scene, scene.ben, 2) == "Only who asked may see what I read for an answer."
+    assert await told(scene, scene.ben, 2) == "Only whoever asked can see what I read for an answer."
     await choose(scene, "what_did_you_read", thread)
     assert (await told(scene, scene.ann)).startswith("Choose this on one of my answers")
 
@@ -114,7 +115,9 @@ async def talk(scene: Scene) -> tuple[str, str]:
 async def test_catch_me_up_answers_in_a_dm_with_a_link_back(bobbin: Bobbin) -> None:
     scene = Scene(bobbin)
     root, reply = await talk(scene)
-    await choose(scene, "catch_me_up", reply)
+    # Pressed twice by a finger that slipped, it is asked once.
+    choices = (scene.slack.shortcut(scene.ann, "catch_me_up", scene.channel, reply) for _ in range(2))
+    assert await asyncio.gather(*choices) == [{}, {}]
     opening, _ = await in_dm(scene, scene.ann)
     link = scene.slack.calls("chat.getPermalink")[-1].result["permalink"]  # type: ignore[index]
     assert opening["text"] == f"You asked me to catch you up on <{link}|this thread>."
@@ -245,9 +248,12 @@ async def test_a_trigger_that_expired_is_asked_for_again(bobbin: Bobbin) -> None
 async def test_what_slack_refuses_for_now_is_said_and_leaves_nothing(bobbin: Bobbin) -> None:
     scene = Scene(bobbin)
     root, reply = await talk(scene)
-    scene.slack.faults.add("conversations.replies", "ratelimited")
+    scene.slack.faults.add("conversations.replies", "ratelimited", times=2)
     await choose(scene, "catch_me_up", root)
-    assert await told(scene, scene.ann) == "That did not work just now. Please choose it again in a moment."
+    await choose(scene, "catch_me_up", root)
+    assert (
+        await told(scene, scene.ann, 2) == "That did not work just now. Please choose it again in a moment."
+    )
     await choose(scene, "ask_privately", reply)
     await scene.slack.wait_for(lambda: scene.slack.modal(scene.ann))
     await scene.slack.delete(scene.ben, scene.channel, root)

@@ -165,3 +165,12 @@ async def test_where_too_many_sockets_are_open_the_remedy_is_said_and_tries_beco
     assert said(quick, "Slack refuses a socket") >= 2
     await slack.wait_for(lambda: slack.connected == 1, 30)
     assert await Scene(quick).joined()
+
+
+async def test_what_no_proxy_names_is_reached_without_the_proxy(
+    make: Callable[..., Bobbin], slack: Slack
+) -> None:
+    proxy = "http://127.0.0.1:9"  # nobody is there
+    bobbin = await make(HTTP_PROXY=proxy, HTTPS_PROXY=proxy, NO_PROXY="localhost,127.0.0.1").start()
+    scene = Scene(bobbin)
+    assert await scene.answered(await scene.mention("say exactly: hello")) == ["hello"]

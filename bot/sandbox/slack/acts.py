@@ -35,8 +35,12 @@ class Acts(Interactions):
         files: Sequence[Upload | tuple[Any, ...]] = (),
         broadcast: bool = False,
         as_bot: str | None = None,
+        attachments: Sequence[Json] = (),
     ) -> str:
-        """Write a message, or have an old integration named `as_bot` post it; return its ts."""
+        """Write a message, or have an old integration named `as_bot` post it; return its ts.
+
+        `attachments` are as Slack has them: of an integration, or of what somebody pasted or passed on.
+        """
         w, place, person = self.workspace, self._channel(channel), self.workspace.people[user]
         if user not in place.members:
             place.members.append(user)
@@ -47,11 +51,35 @@ class Acts(Interactions):
             body["app_context"] = w.context(user)
         if as_bot:
             body = {"subtype": "bot_message", "bot_id": "B0CLASSIC", "username": as_bot, "text": text}
+        if attachments:
+            body["attachments"] = [dict(each) for each in attachments]
         if files:
             return str(
                 w.share(place, [self._upload(user, Upload(*each)) for each in files], body, thread)["ts"]
             )
         return str(w.post(place, body, thread, broadcast=broadcast)["ts"])
+
+    async def forward(
+        self, user: str, channel: str, ts: str, to: str, text: str = "", *, thread: str | None = None
+    ) -> str:
+        """Pass a message on to another place, with a word of one's own; return the new message's ts."""
+        message = self._channel(channel).messages[ts]
+        author = self.workspace.people[message["user"]].name
+        shared = {
+            "is_share": True,
+            "is_msg_unfurl": True,
+            "from_url": f"{self.workspace.url}/archives/{channel}/p{ts.replace('.', '')}",
+            "author_name": author,
+            "channel_id": channel,
+            "ts": ts,
+            "text": message["text"],
+            "fallback": f"{author}: {message['text']}",
+            "message_blocks": [
+                {"channel": channel, "ts": ts, "message": {"blocks": message.get("blocks", [])}}
+            ],
+            "files": message.get("files", []),
+        }
+        return await self.say(user, to, text, thread=thread, attachments=[shared])
 
     def _upload(self, user: str, given: Upload) -> File:
         size = len(given.content) if given.size is None else given.size

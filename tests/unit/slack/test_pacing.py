@@ -119,6 +119,34 @@ def test_replies_that_stream_at_once_share_the_appends_of_a_minute(
     in_no_time(story())
 
 
+@pytest.mark.parametrize("replies", [1, 12, 20])
+def test_replies_that_rewrite_messages_share_the_updates_and_none_waits_for_its_last(
+    in_no_time: Callable[..., None], replies: int
+):
+    async def story() -> None:
+        pacer, made = Pacer(), list[float]()
+
+        async def grow() -> float:
+            pacer.rewriting += 1
+            began = now()
+            while now() - began < 40:
+                if pacer.may_rewrite():
+                    pacer.called("chat.update")
+                    made.append(now())
+                await asyncio.sleep(min(pacer.update_interval(), 40 - (now() - began) + 0.01))
+            ended = now()
+            await call(pacer, "chat.update", "C1", made)
+            pacer.rewriting -= 1
+            return made[-1] - ended
+
+        late = await asyncio.gather(*(grow() for _ in range(replies)))
+        assert max(late) < 1
+        assert len(made) > replies
+        assert most_in(60, made) <= PER_MINUTE["chat.update"]
+
+    in_no_time(story())
+
+
 def test_what_has_time_leaves_half_of_each_minute_to_the_replies(in_no_time):
     async def story() -> None:
         pacer, made = Pacer(), list[float]()

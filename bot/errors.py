@@ -84,6 +84,8 @@ class ModelError(BobbinError):
     retry: ClassVar[bool] = False
     usage: Any = None
     """The `Usage` of the call, where it was told all the same."""
+    request_id: str = ""
+    """Bedrock's, where there is one: what AWS's support asks for."""
 
 
 class ModelBusy(ModelError):

@@ -61,9 +61,9 @@ SELECT 1 FROM tombstone WHERE team_id = :team AND channel_id = :channel AND ts =
 -- add_message
 -- Keep a message once, whatever brings it a second time.
 INSERT INTO message(conversation_id, team_id, channel_id, ts, role, user_id, text, files, addressed,
-                    summons, external, turn_id, edit_ts, created_at)
+                    summons, external, turn_id, edit_ts, event_id, reason, created_at)
 VALUES (:conversation, :team, :channel, :ts, :role, :author, :text, :files, :addressed,
-        :summons, :external, :turn, :edit_ts, :now)
+        :summons, :external, :turn, :edit_ts, :event, :reason, :now)
 ON CONFLICT(team_id, channel_id, ts) DO NOTHING
 
 -- rewrite_message
@@ -289,7 +289,7 @@ SELECT id FROM conversation c WHERE id = :conversation AND backfill = 1
 
 -- turn_input
 -- Who asked what in a turn.
-SELECT user_id, ts, edit_ts, addressed, summons, deleted_at FROM message
+SELECT user_id, ts, edit_ts, addressed, summons, deleted_at, created_at FROM message
 WHERE turn_id = :turn AND role = 'user' ORDER BY ts
 
 -- turn_parts
@@ -363,6 +363,10 @@ RETURNING id
 -- The thread was read.
 UPDATE conversation SET backfill = 0 WHERE id = :conversation
 
+-- add_step
+-- What happened in a turn, for whoever asks why; written with whatever else is.
+INSERT INTO step(turn_id, at, what, detail) VALUES (:turn, :at, :what, :detail)
+
 -- record_part
 -- A Slack message was made. Recording it twice is harmless.
 INSERT INTO reply_part(team_id, channel_id, ts, turn_id, part, kind)
@@ -424,7 +428,7 @@ UPDATE turn SET retry_asked = 1 WHERE id = :turn AND state IN ('open', 'failed')
 
 -- dismiss
 -- These words are history: their author may not ask.
-UPDATE message SET addressed = 0 WHERE turn_id = :turn AND user_id = :author AND role = 'user'
+UPDATE message SET addressed = 0, reason = :reason WHERE turn_id = :turn AND user_id = :author AND role = 'user'
 
 -- accounted
 -- Every message that Bobbin is known to have made in a thread, orphans too.
@@ -523,7 +527,7 @@ VALUES (:id, :turn, :team, :channel, :user, :model, :purpose, 'running', 1, :now
 -- What it came to. Also of one that was taken for lost: its owner knows better.
 UPDATE call SET state = :state, estimated = :estimated, finished_at = :now, input = :input, output = :output,
     cache_read = :cache_read, cache_write = :cache_write, cache_write_1h = :cache_write_1h,
-    micro_usd = :micro_usd, request_id = :request
+    micro_usd = :micro_usd, request_id = :request, first_at = :first, error = :error
 WHERE id = :id
 
 -- lose_calls

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
+from bot import trail
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost
 from bot.events import Deleted, Edited, File, Muted, Person, Posted, Stopped
@@ -85,7 +86,8 @@ class ConversationStore(Store):
 
     async def extend(self, turn: Turn) -> str | None:
         """See `Store`."""
-        held, why = await self._connector.write(turns.extend(turn, self._lease))
+        with trail.to_write() as steps:
+            held, why = await self._connector.write(turns.extend(turn, self._lease, steps))
         self._must_hold(turn, held)
         return why
 
@@ -174,21 +176,26 @@ class ConversationStore(Store):
 
     async def record_part(self, turn: Turn, part: Part) -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(turns.record_part(turn, part)))
+        with trail.to_write() as steps:
+            self._must_hold(turn, await self._connector.write(turns.record_part(turn, part, steps)))
 
     async def record_answer(self, turn: Turn, answer: str, stop: Stop) -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(turns.record_answer(turn, answer, stop)))
+        with trail.to_write() as steps:
+            written = await self._connector.write(turns.record_answer(turn, answer, stop, steps))
+        self._must_hold(turn, written)
 
     async def finish(self, turn: Turn, finish: Finish) -> bool:
         """See `Store`."""
-        held, more = await self._connector.write(turns.finish(turn, finish))
+        with trail.to_write() as steps:
+            held, more = await self._connector.write(turns.finish(turn, finish, steps))
         self._must_hold(turn, held)
         return more
 
     async def release(self, turn: Turn, delay: float = 0) -> None:
         """See `Store`."""
-        await self._connector.write(turns.release(turn, int(delay * 1000)))
+        with trail.to_write() as steps:
+            await self._connector.write(turns.release(turn, int(delay * 1000), steps))
 
     async def retry(self, turn_id: int) -> Ingested:
         """See `Store`."""

@@ -10,6 +10,8 @@ from bot.policy import Decision, ThreadState
 
 PartKind = Literal["answer", "error", "notice"]
 TurnState = Literal["open", "answered", "silent", "failed", "cancelled"]
+How = Literal["claimed", "resumed", "died", "again"]
+"""How a turn came to be worked on: for the first time; given back before; its process died; wanted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class Turn:
     """Everybody whose words are answered."""
     resumed: bool = False
     """Claimed before: it may have posted already."""
+    how: How = "claimed"
+    waited: float = 0
+    """Seconds since the oldest of its questions was kept."""
     deaths: int = 0
     """How often a process died while it worked on this turn."""
     backfill: bool = False

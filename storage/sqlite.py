@@ -35,6 +35,7 @@ _BATCH = 256
 """Transactions in one commit at most, so that the first of them does not wait for ever."""
 
 _WRITABLE_SECONDS = 2.0
+_HINT = "another program has it locked, or the disk hangs"
 _LOCK_POLL_SECONDS = 0.1
 _CHECK_BYTES = 256 * 1024 * 1024
 
@@ -90,6 +91,7 @@ class SQLite(Connector):
         self._waiting: deque[tuple[Transaction[Any], asyncio.Future[Any]]] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._marking: asyncio.Future[None] | None = None
 
     @classmethod
     async def open(cls, path: Path, queries: Mapping[str, str], *, lock_seconds: float = 20.0) -> Self:
@@ -136,16 +138,25 @@ class SQLite(Connector):
         return await _hop(self._path, self._writer, _checkpoint)
 
     async def writable(self) -> bool:
-        """See `Connector.writable`."""
+        """See `Connector.writable`. However many ask, one write is tried: more would queue up behind it."""
         try:
-            async with asyncio.timeout(_WRITABLE_SECONDS):
-                self._must_be_open()
-                self._must_be_in_place()
-                await _hop(self._path, self._writer, _mark)
-        except (StoreError, TimeoutError) as error:
+            self._must_be_open()
+            self._must_be_in_place()
+            if self._marking is None or self._marking.done():
+                self._marking = asyncio.ensure_future(_hop(self._path, self._writer, _mark))
+            done, _ = await asyncio.wait({self._marking}, timeout=_WRITABLE_SECONDS)
+            if not done:
+                raise StoreUnavailable(f"{self._path}: no write came through in {_WRITABLE_SECONDS:g} s: {_HINT}")
+            self._marking.result()
+        except StoreError as error:
             _log.warning("the database cannot be written", path=str(self._path), error=str(error))
             return False
         return True
+
+    def log_bytes(self) -> int:
+        """See `Connector.log_bytes`: the -wal file."""
+        log = self._path.with_name(self._path.name + "-wal")
+        return log.stat().st_size if log.exists() else 0
 
     async def version(self) -> int:
         """See `Connector.version`: SQLite keeps it in the file's header."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -18,6 +19,7 @@ from bot.ports import (
     ChannelSetting,
     Finish,
     Gap,
+    Gauges,
     History,
     Ingested,
     Line,
@@ -30,7 +32,7 @@ from bot.ports import (
     Summary,
     Turn,
 )
-from storage import arrivals, channels, feedback, files, inspect, ledger, summaries, turns
+from storage import arrivals, channels, feedback, files, gauges, inspect, ledger, summaries, turns
 from storage.connector import Connector, Query, Row, Transaction
 
 _log = structlog.get_logger(__name__)
@@ -279,6 +281,11 @@ class ConversationStore(Store):
     async def writable(self) -> bool:
         """See `Store`."""
         return await self._connector.writable()
+
+    async def gauges(self) -> Gauges:
+        """See `Store`."""
+        found = await self._connector.read(gauges.gauges())
+        return replace(found, log_bytes=self._connector.log_bytes())
 
     @staticmethod
     def _must_hold(turn: Turn, held: bool) -> None:  # noqa: FBT001  it is what the transaction returned

@@ -175,5 +175,20 @@ class Gap:
     """How many there were so far."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """How the store stands just now."""
+
+    waiting: int
+    """Conversations that wait for a slot,"""
+    oldest: float
+    """and how long the first of them does, in seconds."""
+    open_turns: int
+    orphans: int
+    """Messages that are to be deleted in Slack."""
+    log_bytes: int = 0
+    """Of what is committed and not in the database file yet (SQLite's -wal)."""
+
+
 Decide = Callable[[ThreadState | None], Decision]
 """The policy, asked inside the transaction with what is known of the thread."""

@@ -68,7 +68,7 @@ def _serve() -> int:
         asyncio.run(serve(settings))
     except BobbinError:
         raise
-    except Exception:  # what the interpreter would print may quote anything
+    except Exception:  # noqa: BLE001  what the interpreter would print may quote anything
         structlog.get_logger("bot").critical("a fault of Bobbin: it stops", exc_info=True)
         return 1
     return 0

@@ -20,6 +20,7 @@
     │   ├── UnknownModel        there is no such model here
     │   ├── BadCredentials      AWS credentials missing, wrong or expired
     │   └── BadRequest          Bedrock refused the request: ours to mend
+    ├── LoopEnded               one of the process's loops has ended: a fault of Bobbin
     ├── OverBudget              a budget is spent: the model is not asked
     ├── TurnGaveUp              the process died again and again while answering
     └── SlackError
@@ -165,6 +166,10 @@ class BadRequest(ModelError):
     """Bedrock refused the request for a reason that is ours to mend."""
 
     said = "The model refused my request. The reason is in my log."
+
+
+class LoopEnded(BobbinError):
+    """One of the process's loops has ended, which none does by itself: it stops, to be started anew."""
 
 
 class OverBudget(BobbinError):

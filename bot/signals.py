@@ -34,8 +34,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A turn was closed. Seconds from its claim in this process; `asked`: from the newest question,
-    where the turn answers it for the first time."""
+    """A turn was closed. Seconds from its claim in this process; `asked`: from the newest question."""
 
     turn: int
     state: TurnState
@@ -43,6 +42,7 @@ class Ended:
     """The name of a `BobbinError`, or empty."""
     seconds: float
     asked: float | None
+    """None where it was answered before."""
     resumed: bool
     marks: dict[str, float] = field(default_factory=dict)
     """Seconds from the claim to each `trail.Mark`."""

@@ -20,7 +20,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from bot.errors import BobbinError
 
 # Names that hold what people write. Such a value in the log is a mistake, and it is not let through.
-FORBIDDEN = frozenset({"answer", "blocks", "body", "content", "messages", "payload", "prompt", "text", "words"})
+FORBIDDEN = frozenset(
+    {"answer", "blocks", "body", "content", "messages", "payload", "prompt", "text", "words"}
+)
 OURS = ("__main__", "bot", "storage")
 
 _SHORTEST_SECRET = 10

@@ -1,4 +1,4 @@
-"""What happens in a turn, noted on the way: kept with it for `why`, timed for the metrics. Names and ids only.
+"""What happens in a turn, noted on the way: kept for `why`, timed for the metrics. Names and ids only.
 
 The turn that is being worked on is known by its context (`contextvars`): the tasks it starts inherit it. So
 whoever meets something worth telling calls `note`, wherever it is; outside of a turn that does nothing. The

@@ -1,4 +1,4 @@
-"""`python -m bot why`: what became of a message or an answer, and why. Read beside a running Bobbin, or without."""
+"""`python -m bot why`: what became of a message or an answer. Read beside a running Bobbin, or without."""
 
 import json
 import re
@@ -37,22 +37,23 @@ async def why(url: str, what: str, *, as_json: bool = False) -> tuple[str, bool]
     Raises `Unclear` for what names nothing, and `StoreError`s, `BadConfiguration`.
     """
     what = what.strip("<> ")
-    thread = ""
-    if turn := _TURN.fullmatch(what):
+    turn, place = _TURN.fullmatch(what), _place(what)
+    if turn is not None:
         found = await dossiers(url, turn=int(turn[1]))
-    elif place := _place(what):
-        *message, thread = place
-        found = await dossiers(url, message=(message[0], message[1]))
+        unknown = f"There is no turn {what}."
+    elif place is not None:
+        channel, ts, thread = place
+        found = await dossiers(url, message=(channel, ts))
+        here = "" if found or not await has_joined(url, channel, thread) else HERE
+        unknown = f"{UNKNOWN}{here}".rstrip() + f"\nnext   {HINT}"
     else:
-        raise Unclear("it takes an error's id (T42), a message's link, or CHANNEL/TS (C0123/1712345678.000100)")
-    known = bool(thread) and not found and await has_joined(url, place[0], thread)
+        raise Unclear(
+            "it takes an error's id (T42), a message's link, or CHANNEL/TS (C0123/1712345678.000100)"
+        )
     if as_json:
         report = json.dumps({"found": [_values(each) for each in found]}, indent=2, ensure_ascii=False)
-    elif found:
-        report = "\n\n".join(map(_report, found))
     else:
-        report = f"{UNKNOWN}{HERE if known else ''}".rstrip() + f"\nnext   {HINT}"
-        report = f"There is no turn {what}." if turn else report
+        report = "\n\n".join(map(_report, found)) or unknown
     return masked(report), bool(found)
 
 

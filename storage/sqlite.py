@@ -22,6 +22,7 @@ import structlog
 
 from bot.errors import StoreError, StoreForeign, StoreInUse, StoreUnavailable
 from storage.connector import Connector, Dialect, Query, Row, Transaction
+from storage.probe import Probe
 
 _log = structlog.get_logger(__name__)
 
@@ -34,8 +35,6 @@ APPLICATION_ID = 0x534C4254
 _BATCH = 256
 """Transactions in one commit at most, so that the first of them does not wait for ever."""
 
-_WRITABLE_SECONDS = 2.0
-_HINT = "another program has it locked, or the disk hangs"
 _LOCK_POLL_SECONDS = 0.1
 _CHECK_BYTES = 256 * 1024 * 1024
 
@@ -91,7 +90,7 @@ class SQLite(Connector):
         self._waiting: deque[tuple[Transaction[Any], asyncio.Future[Any]]] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._marking: asyncio.Future[None] | None = None
+        self._probe = Probe(partial(_hop, path, writer, _mark))
 
     @classmethod
     async def open(cls, path: Path, queries: Mapping[str, str], *, lock_seconds: float = 20.0) -> Self:
@@ -138,23 +137,18 @@ class SQLite(Connector):
         return await _hop(self._path, self._writer, _checkpoint)
 
     async def writable(self) -> bool:
-        """See `Connector.writable`. However many ask, one write is tried: more would queue up behind it."""
+        """See `Connector.writable`."""
         try:
             self._must_be_open()
             self._must_be_in_place()
-            if self._marking is None or self._marking.done():
-                self._marking = asyncio.ensure_future(_hop(self._path, self._writer, _mark))
-            done, _ = await asyncio.wait({self._marking}, timeout=_WRITABLE_SECONDS)
-            if not done:
-                raise StoreUnavailable(f"{self._path}: no write came through in {_WRITABLE_SECONDS:g} s: {_HINT}")
-            self._marking.result()
+            await self._probe.must_pass()
         except StoreError as error:
             _log.warning("the database cannot be written", path=str(self._path), error=str(error))
             return False
         return True
 
     def log_bytes(self) -> int:
-        """See `Connector.log_bytes`: the -wal file."""
+        """See `Connector.log_bytes`."""
         log = self._path.with_name(self._path.name + "-wal")
         return log.stat().st_size if log.exists() else 0
 
@@ -396,14 +390,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         _log.info("the database is large: not checked at the start", path=str(path))
     elif (found := _pragma(connection, "quick_check(1)")) != "ok":
         raise StoreUnavailable(f"{path}: it is damaged: restore a backup ({found})")
-    _log.info(
-        "opened the database",
-        path=str(path),
-        sqlite=sqlite3.sqlite_version,
-        note=""
-        if sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
-        else "has the WAL-reset bug, which needs two writing connections: Bobbin has one",
-    )
+    mended = sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
+    note = "" if mended else "has the WAL-reset bug, which needs two writing connections: Bobbin has one"
+    _log.info("opened the database", path=str(path), sqlite=sqlite3.sqlite_version, note=note)
 
 
 def _prepare_reader(_: Path, connection: sqlite3.Connection) -> None:

@@ -102,6 +102,10 @@ CAUSES: Mapping[str, Verdict] = {
     ),
     "SlackGone": ("The thread, or the reply in it, was deleted.", ""),
     "StreamClosed": ("Slack ended the stream, and the message could not be rewritten.", AGAIN),
+    "StoreError": (
+        "The database refused a query: a fault of Bobbin.",
+        "report it with the error above; python -m bot doctor looks at the database",
+    ),
     "BobbinError": ("Something failed that has no name of its own.", "report it with the error above"),
 }
 

@@ -13,10 +13,9 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from bot import __version__
@@ -49,9 +48,8 @@ class Metrics:
         self._store = store
         self._standing = standing
         self._registry = registry = CollectorRegistry()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # series that nobody asks for
         ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
 
         def counter(name: str, about: str, *labels: str) -> Counter:
             return Counter(f"bobbin_{name}", about, labels, registry=registry)

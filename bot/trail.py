@@ -28,9 +28,7 @@ What = Literal[
     "adopted",  # a message of an earlier try was found in the thread; detail: its ts
     "not made",  # it was looked for, and is not there; detail: method
     "unaccounted",  # messages of Bobbin's that no turn accounts for; detail: how many
-    "not streamed",  # detail: why
     "not growing",  # it is shown at its end only; detail: why
-    "stream ended",
     "not shown",
     "put off",
     "given back",

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from time import monotonic, time
-from typing import Any
 
 import structlog
 
@@ -38,6 +36,7 @@ from bot.models import Claude
 from bot.policy import Rules, admission, decide
 from bot.ports import Finish, History, Line, Reply, Request, Stop, Store, Turn, Workspace
 from bot.prompt import MUST_ANSWER, SILENT, system_prompt
+from bot.telling import tell
 from bot.window import Window
 
 _log = structlog.get_logger(__name__)
@@ -109,7 +108,7 @@ class Turns:
                 end = await self._to_its_end(turn, lease, reply)
                 lease.close()
                 await self._store.finish(turn, end)
-            _tell(log, turn, end, path)
+            tell(log, turn, end, path)
             await self._tidy(turn, end.surplus)
         except asyncio.CancelledError:
             if lease.ended is None:
@@ -362,25 +361,6 @@ class Turns:
                 await reply.leave()
         except (BobbinError, TimeoutError) as error:
             _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
-
-
-def _tell(log: Any, turn: Turn, end: Finish, path: trail.Trail) -> None:
-    """Say how a turn ended: one line, and one signal. Durations from its claim, but for `waited_ms`."""
-    seconds = monotonic() - path.began
-    marks = {name: at - path.began for name, at in path.marks.items()}
-    log.info(
-        "turn ended",
-        state=end.state,
-        why=end.reason or end.error,
-        ms=int(seconds * 1000),
-        waited_ms=int(turn.waited * 1000),
-        how=turn.how,
-        characters=len(end.answer or ""),
-        **{f"{name.replace(' ', '_')}_ms": int(at * 1000) for name, at in marks.items()},
-    )
-    code = end.error.partition(":")[0]
-    asked = time() - float(turn.question_ts) if turn.question_ts and turn.how != "again" else None
-    signals.tell(signals.Ended(turn.id, end.state, code, seconds, asked, turn.resumed, marks))
 
 
 def _notes(reason: str, history: History, turn: Turn) -> list[str]:

@@ -211,7 +211,6 @@ class SlackReply:
             except (SlackLimited, SlackUnreachable, SlackRefused) as error:
                 # The answer goes on; what cannot be shown as it grows is shown at its end.
                 _log.warning("an answer is not shown as it grows", turn=self._turn.id, reason=str(error))
-                trail.note("not growing", str(error))
                 self._go("whole")
             if self._way == "unopened":
                 continue  # all of it is held back yet: the first word is shown as soon as it is whole
@@ -269,7 +268,6 @@ class SlackReply:
         except SlackError as error:
             # Whatever the reason, an ordinary message may still be possible; if not, that says why.
             _log.info("no stream here", channel=self._turn.thread.channel, reason=error.code)
-            trail.note("not streamed", error.code)
             if isinstance(error, SlackNotAllowed):
                 self._abilities.refuse(what)
             self._go("rewrite")
@@ -326,7 +324,6 @@ class SlackReply:
     async def _fall_back(self, error: SlackError) -> None:
         """The stream does not take more: what it shows is uncertain, so its message is rewritten."""
         _log.info("a stream ended early", turn=self._turn.id, reason=str(error))
-        trail.note("stream ended", str(error))
         self._go("rewrite")
         if not isinstance(error, StreamClosed):
             await self._parts.end_stream(self._parts.made[-1])

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from time import monotonic
@@ -16,12 +16,12 @@ from bot import __version__, signals
 from bot.bedrock import BedrockModel, Guardrail, open_model
 from bot.channels import Channels
 from bot.dispatch import Background, Dispatcher, every
-from bot.errors import BadConfiguration, LoopEnded, StoreUnavailable
+from bot.errors import BadConfiguration, LoopEnded, PortTaken, StoreUnavailable
 from bot.health import Pulse
 from bot.ledger import Ledger
 from bot.models import known
 from bot.policy import Rules
-from bot.ports import Caps, Store
+from bot.ports import Caps, Gauges, Store
 from bot.prompt import WHO
 from bot.recovery import HEARD_SECONDS, SCRUB_SECONDS, SWEEP_SECONDS, Gaps, Recovery
 from bot.settings import Settings
@@ -53,14 +53,13 @@ async def serve(settings: Settings) -> None:
         stopping = _stop_signal()
         process = Process(settings)
         if settings.port is not None:
-            await stack.enter_async_context(
-                health_server(settings.host, settings.port, live=process.live, ready=process.ready)
-            )
+            server = health_server(settings.host, settings.port, live=process.live, ready=process.ready)
+            await _listen(stack, "PORT", server)
+        await process.observe(stack)
         opened = await _unless(stopping, _open(settings, stack))
         if opened is None:
             return
         await process.start(*opened)
-        await process.observe(stack)
         ended = await process.run(stopping, began)
         _log.info("stopping")
         await process.stop()
@@ -198,15 +197,16 @@ class Process:
             from bot.metrics import CONTENT_TYPE, Metrics, Standing  # noqa: PLC0415
 
             def standing() -> Standing:
-                slots = settings.max_concurrent_answers
-                return Standing(self._dispatcher.running, slots, self._socket_mode.ages)
+                if not self._loops:
+                    return Standing(0, settings.max_concurrent_answers, None)
+                ages = self._socket_mode.ages
+                return Standing(self._dispatcher.running, settings.max_concurrent_answers, ages)
 
-            metrics = Metrics(self._store.gauges, standing)
+            metrics = Metrics(self._gauges, standing)
             self._pulse.lag = metrics.late
             stack.callback(signals.listen(metrics.hear))
-            await stack.enter_async_context(
-                metrics_server(settings.metrics_host, settings.metrics_port, metrics.scrape, CONTENT_TYPE)
-            )
+            host, port = settings.metrics_host, settings.metrics_port
+            await _listen(stack, "METRICS_PORT", metrics_server(host, port, metrics.scrape, CONTENT_TYPE))
         if settings.traced():
             try:
                 from bot.traces import opened  # noqa: PLC0415
@@ -214,6 +214,11 @@ class Process:
                 _log.warning("no traces: their library is missing", remedy=_INSTALL)
             else:
                 stack.callback(signals.listen(stack.enter_context(opened()).hear))
+
+    async def _gauges(self) -> Gauges:
+        if not self._loops:
+            raise StoreUnavailable("it is not open yet")
+        return await self._store.gauges()
 
     async def run(self, stopping: "asyncio.Future[None]", began: float) -> str:
         """Say when people are served; wait until it is told to stop, or a loop ends, by a fault: its name."""
@@ -257,6 +262,13 @@ async def _did(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         _log.warning("the database is out of reach: trying again", error=str(error))
         return False
     return True
+
+
+async def _listen(stack: AsyncExitStack, variable: str, server: AbstractAsyncContextManager[int]) -> None:
+    try:
+        await stack.enter_async_context(server)
+    except OSError as error:
+        raise PortTaken(f"{variable}: it cannot be listened on: {error.strerror}") from error
 
 
 def _guardrail(settings: Settings) -> Guardrail | None:

@@ -21,6 +21,7 @@
     │   ├── BadCredentials      AWS credentials missing, wrong or expired
     │   └── BadRequest          Bedrock refused the request: ours to mend
     ├── LoopEnded               one of the process's loops has ended: a fault of Bobbin
+    ├── PortTaken               a port cannot be listened on, now: another process may be about to leave it
     ├── OverBudget              a budget is spent: the model is not asked
     ├── TurnGaveUp              the process died again and again while answering
     └── SlackError
@@ -170,6 +171,10 @@ class BadRequest(ModelError):
 
 class LoopEnded(BobbinError):
     """One of the process's loops has ended, which none does by itself: it stops, to be started anew."""
+
+
+class PortTaken(BobbinError):
+    """A port cannot be listened on, now: an earlier process may be about to leave it."""
 
 
 class OverBudget(BobbinError):

@@ -40,6 +40,7 @@ NEVER_SAID = {
     "OverBudget",
     "BadConfiguration",
     "LoopEnded",
+    "PortTaken",
 }
 """Errors that end no turn: it is put off, stopped, cancelled, or the process ends."""
 

@@ -1,9 +1,11 @@
-"""python -m bot [serve | sandbox | doctor | manifest | usage]."""
+"""python -m bot [serve | sandbox | doctor | manifest | usage | why]."""
 
 import argparse
 import asyncio
 import json
 import sys
+
+import structlog
 
 from bot.errors import BadConfiguration, BobbinError, StoreForeign
 from bot.settings import Settings
@@ -30,11 +32,16 @@ def main() -> int:
     usage.add_argument("--by", choices=("user", "channel", "model", "day"), default="day")
     usage.add_argument("--since", default="month", metavar="YYYY-MM-DD|7d|month", help="in UTC")
     usage.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    why = commands.add_parser("why", help="tell what became of a message or an answer, and why")
+    why.add_argument("what", metavar="T42|PERMALINK|CHANNEL/TS", help="an error's id, or a message")
+    why.add_argument("--json", action="store_true", help="for a machine")
     arguments = parser.parse_args()
     command = arguments.command or "serve"
     try:
         if command == "usage":
             return _usage(usage, arguments)
+        if command == "why":
+            return _why(why, arguments)
         if command == "doctor":
             return _doctor(arguments)
         if command == "manifest":
@@ -56,8 +63,14 @@ def _serve() -> int:
         settings = Settings.load()
     except BadConfiguration as error:
         raise BadConfiguration([*error.problems, *asyncio.run(aws_problems())]) from error
-    configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(serve(settings))
+    configure_logging(settings.log_level, settings.log_format, secrets=settings.secrets())
+    try:
+        asyncio.run(serve(settings))
+    except BobbinError:
+        raise
+    except Exception:  # noqa: BLE001  what the interpreter would print may quote anything
+        structlog.get_logger("bot").critical("a fault of Bobbin: it stops", exc_info=True)
+        return 1
     return 0
 
 
@@ -87,6 +100,18 @@ def _usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     url = Settings.load(need_slack=False).database_url
     print(asyncio.run(usage(url, by=arguments.by, since=since, as_csv=arguments.csv)))  # noqa: T201  the command's result
     return 0
+
+
+def _why(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from bot.why import Unclear, why  # noqa: PLC0415
+
+    url = Settings.load(need_slack=False).database_url
+    try:
+        report, found = asyncio.run(why(url, arguments.what, as_json=arguments.json))
+    except Unclear as error:
+        parser.error(str(error))
+    print(report)  # noqa: T201  the command's result
+    return 0 if found else 1
 
 
 def _manifest() -> int:

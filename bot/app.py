@@ -4,22 +4,24 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
 
-from bot import __version__
+from bot import __version__, signals
 from bot.bedrock import BedrockModel, Guardrail, open_model
 from bot.channels import Channels
 from bot.dispatch import Background, Dispatcher, every
-from bot.errors import BadConfiguration, StoreUnavailable
+from bot.errors import BadConfiguration, LoopEnded, PortTaken, StoreUnavailable
+from bot.health import Pulse
 from bot.ledger import Ledger
 from bot.models import known
 from bot.policy import Rules
-from bot.ports import Caps, Store
+from bot.ports import Caps, Gauges, Store
 from bot.prompt import WHO
 from bot.recovery import HEARD_SECONDS, SCRUB_SECONDS, SWEEP_SECONDS, Gaps, Recovery
 from bot.settings import Settings
@@ -30,7 +32,7 @@ from bot.slack.inquiries import Inquiries
 from bot.slack.listeners import Listeners, Outlets
 from bot.slack.workspace import SlackWorkspace
 from bot.turns import Limits, Turns
-from bot.web import health_server
+from bot.web import health_server, metrics_server
 from bot.window import tokens
 from storage import open_store
 
@@ -51,17 +53,19 @@ async def serve(settings: Settings) -> None:
         stopping = _stop_signal()
         process = Process(settings)
         if settings.port is not None:
-            await stack.enter_async_context(
-                health_server(settings.host, settings.port, live=process.live, ready=process.ready)
-            )
+            server = health_server(settings.host, settings.port, live=process.live, ready=process.ready)
+            await _listen(stack, "PORT", server)
+        await process.observe(stack)
         opened = await _unless(stopping, _open(settings, stack))
         if opened is None:
             return
         await process.start(*opened)
-        await process.run(stopping, began)
+        ended = await process.run(stopping, began)
         _log.info("stopping")
         await process.stop()
     _log.info("stopped")
+    if ended:
+        raise LoopEnded(f"the loop {ended} has ended: a fault of Bobbin, the log says more")
 
 
 async def aws_problems() -> list[str]:
@@ -86,13 +90,14 @@ class Process:
         self._settings = settings
         self._loops: list[asyncio.Task[None]] = []
         self._background = Background()
+        self._pulse = Pulse()
 
-    def live(self) -> Mapping[str, bool]:
-        """Whether every loop goes round."""
-        return {loop.get_name(): not loop.done() for loop in self._loops}
+    def live(self) -> Mapping[str, str]:
+        """Each loop, and what is wrong with it: empty where it goes round."""
+        return self._pulse.troubles()
 
     async def ready(self) -> Mapping[str, bool]:
-        """Whether people are served: the database takes writes, the socket is open, Slack answers."""
+        """Whether people are served: the database takes writes, the socket is open and not deaf."""
         if not self._loops:
             return {"started": False}
         slack = self._socket_mode.connected and await self._slack.reachable()
@@ -141,7 +146,14 @@ class Process:
             ),
         )
         owner = f"{os.uname().nodename}:{os.getpid()}"
-        self._dispatcher = Dispatcher(store, turns, owner=owner, slots=settings.max_concurrent_answers)
+        beat = self._pulse.beat
+        self._dispatcher = Dispatcher(
+            store,
+            turns,
+            owner=owner,
+            slots=settings.max_concurrent_answers,
+            beat=partial(beat, "dispatch"),
+        )
         wake, later = self._dispatcher.wake, self._background.later
         desk = Desk(slack, store, workspace, channels, rules, facts, inquiries, wake=wake, later=later)
         outlets = Outlets(
@@ -159,26 +171,68 @@ class Process:
         self._socket_mode = slack.socket_mode(Listeners(store, slack.me, rules, outlets, desk.handlers))
         rereading = slack.rereading(self._socket_mode)
         gaps = Gaps(store, slack.me.team, listening=self._socket_mode.opened, read=rereading.read)
+        watch = self._pulse.watch
+        chores = [
+            (HEARD_SECONDS, "heard", gaps.note, None),  # it waits for a socket,
+            (HEARD_SECONDS, "gaps", gaps.catch_up, None),  # and it for a gap
+            (SWEEP_SECONDS, "sweep", recovery.sweep, _SWEEP_PATIENCE),
+            (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
+        ]
         self._loops = [
-            asyncio.create_task(self._dispatcher.run(), name="dispatch"),
-            asyncio.create_task(self._socket_mode.keep(), name="socket"),
-            asyncio.create_task(every(HEARD_SECONDS, "heard", gaps.note), name="heard"),
-            asyncio.create_task(every(HEARD_SECONDS, "gaps", gaps.catch_up), name="gaps"),
-            asyncio.create_task(every(SWEEP_SECONDS, "sweep", recovery.sweep), name="sweep"),
-            asyncio.create_task(every(SCRUB_SECONDS, "scrub", recovery.scrub), name="scrub"),
+            watch(asyncio.create_task(self._pulse.tick(), name="clock")),
+            watch(asyncio.create_task(self._dispatcher.run(), name="dispatch"), _PATIENCE),
+            watch(asyncio.create_task(self._socket_mode.keep(), name="socket")),
+            *(
+                watch(
+                    asyncio.create_task(every(seconds, name, work, partial(beat, name)), name=name), patience
+                )
+                for seconds, name, work, patience in chores
+            ),
         ]
 
-    async def run(self, stopping: "asyncio.Future[None]", began: float) -> None:
-        """Say when people are served; wait until it is told to stop. A loop that ends is a bug: raised."""
+    async def observe(self, stack: AsyncExitStack) -> None:
+        """Count and trace, where that is wanted; each library is imported only then."""
+        settings = self._settings
+        if settings.metrics_port is not None:
+            from bot.metrics import CONTENT_TYPE, Metrics, Standing  # noqa: PLC0415
+
+            def standing() -> Standing:
+                if not self._loops:
+                    return Standing(0, settings.max_concurrent_answers, None)
+                ages = self._socket_mode.ages
+                return Standing(self._dispatcher.running, settings.max_concurrent_answers, ages)
+
+            metrics = Metrics(self._gauges, standing)
+            self._pulse.lag = metrics.late
+            stack.callback(signals.listen(metrics.hear))
+            host, port = settings.metrics_host, settings.metrics_port
+            await _listen(stack, "METRICS_PORT", metrics_server(host, port, metrics.scrape, CONTENT_TYPE))
+        if settings.traced():
+            try:
+                from bot.traces import opened  # noqa: PLC0415
+            except ImportError:
+                _log.warning("no traces: their library is missing", remedy=_INSTALL)
+            else:
+                stack.callback(signals.listen(stack.enter_context(opened()).hear))
+
+    async def _gauges(self) -> Gauges:
+        if not self._loops:
+            raise StoreUnavailable("it is not open yet")
+        return await self._store.gauges()
+
+    async def run(self, stopping: "asyncio.Future[None]", began: float) -> str:
+        """Say when people are served; wait until it is told to stop, or a loop ends, by a fault: its name."""
         opened = asyncio.create_task(self._socket_mode.opened())
         await asyncio.wait([stopping, opened, *self._loops], return_when=asyncio.FIRST_COMPLETED)
         if opened.done():
             _log.info("ready", seconds=round(monotonic() - began, 3))
         opened.cancel()
         done, _ = await asyncio.wait([stopping, *self._loops], return_when=asyncio.FIRST_COMPLETED)
-        for loop in self._loops:
-            if loop in done:
-                loop.result()
+        ended = [loop for loop in self._loops if loop in done]
+        for loop in ended:
+            error = None if loop.cancelled() else loop.exception()
+            _log.critical("a loop has ended: a fault of Bobbin", loop=loop.get_name(), exc_info=error)
+        return ended[0].get_name() if ended else ""
 
     async def stop(self) -> None:
         """Let no event in, finish what runs within the time, give the rest back."""
@@ -192,6 +246,10 @@ class Process:
         await asyncio.gather(*self._loops, return_exceptions=True)
 
 
+_PATIENCE = 60.0
+_SWEEP_PATIENCE = 600.0
+"""Seconds that a loop may be quiet: as long as it waits for a locked database, or for Slack's limits."""
+_INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 _BACKGROUND_SECONDS = 1.0
 _REFUSED_SECONDS = 5.0
 
@@ -204,6 +262,13 @@ async def _did(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         _log.warning("the database is out of reach: trying again", error=str(error))
         return False
     return True
+
+
+async def _listen(stack: AsyncExitStack, variable: str, server: AbstractAsyncContextManager[int]) -> None:
+    try:
+        await stack.enter_async_context(server)
+    except OSError as error:
+        raise PortTaken(f"{variable}: it cannot be listened on: {error.strerror}") from error
 
 
 def _guardrail(settings: Settings) -> Guardrail | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import structlog
 
+from bot import trail
 from bot.errors import BrokenStream, EmptyAnswer, ModelBusy, ModelError
 from bot.events import storable
 from bot.ports import Model, Reply, Request, Stop
@@ -79,6 +80,7 @@ async def show(model: Model, request: Request, reply: Reply) -> tuple[str, Stop]
                 if held:
                     reply.show(text)
                 return text, event
+            trail.mark("first token")
             delta = storable(event.text)
             text += delta
             if not held:

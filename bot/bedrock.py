@@ -227,6 +227,7 @@ class BedrockModel:
 
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         """Ask once and yield the answer as it comes. Closing the generator closes the connection."""
+        request_id = ""
         try:
             response = await self._open(self._body(request))
             request_id = response["ResponseMetadata"].get("RequestId", "")
@@ -247,13 +248,16 @@ class BedrockModel:
             finally:
                 stream.close()
         except _EVERY_FOREIGN as error:
-            raise renamed(error) from error
+            named = renamed(error)
+            named.request_id = named.request_id or request_id
+            raise named from error
         if reason == "guardrail_intervened" and _only_masked(trace):
             reason = "end_turn"
         try:
             ended = _ended(reason, request_id, blank=blank)
         except ModelError as error:
             error.usage = _usage(usage) if usage else None
+            error.request_id = request_id
             raise
         yield Stop(ended, _usage(usage), request_id)
 
@@ -316,7 +320,9 @@ def _renamed_answer(response: Mapping[str, Any]) -> ModelError:
     named = next((ours for phrase, ours in PHRASES if phrase in message.lower()), None)
     named = named or CODES.get(code.lower()) or STATUSES.get(status) or _by_class(status)
     told = _QUOTED.sub("Value at ", message)[:300]
-    return named(f"{code or 'no code'} {status or 'in stream'} {about.get('RequestId', '')}: {told}")
+    error = named(f"{code or 'no code'} {status or 'in stream'} {about.get('RequestId', '')}: {told}")
+    error.request_id = about.get("RequestId", "")
+    return error
 
 
 def _by_class(status: int) -> type[ModelError]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot import trail
 from bot.attachments import Attachments
 from bot.conversation import Message, alternate
 from bot.errors import EmptyAnswer, Refused, TooLong
@@ -107,6 +108,7 @@ class Condenser:
             self.history = History(history.lines[run.stop :], summary)
         self.history = await self._store.recall(self._turn)
         _log.info("condensed", turn=self._turn.id, messages=count)
+        trail.note("condensed", f"{count} messages")
 
     def _summary(self, text: str, lines: Sequence[Line], before: Summary | None) -> Summary:
         newest = lines[-1].seq

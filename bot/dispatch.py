@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from bot.errors import StoreError
+from bot.errors import SlackError, StoreError
 from bot.lease import Lease
 from bot.ports import Store, Turn
 from bot.turns import Turns
@@ -21,11 +21,20 @@ _AFTER_ERROR_SECONDS = 1.0
 class Dispatcher:
     """Gives every free slot to the conversation whose turn it is. `slots`: answers at once."""
 
-    def __init__(self, store: Store, turns: Turns, *, owner: str, slots: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        turns: Turns,
+        *,
+        owner: str,
+        slots: int,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._turns = turns
         self._owner = owner
         self._slots = slots
+        self._beat = beat
         # By task: after a freeze the same turn may be claimed again while its stale run still ends.
         self._running: dict[asyncio.Task[None], tuple[int, Lease]] = {}
         self._news = asyncio.Event()
@@ -50,6 +59,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Claim and start turns until cancelled."""
         while not self._draining:
+            self._beat()
             self._news.clear()
             try:
                 await self._fill()
@@ -135,11 +145,22 @@ class Background:
             _log.error("something after an ack failed", exc_info=error)
 
 
-async def every(seconds: float, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do it again and again until cancelled; a failure of the store or Slack waits for the next time."""
+async def every(
+    seconds: float,
+    name: str,
+    work: Callable[[], Coroutine[Any, Any, None]],
+    beat: Callable[[], None] = lambda: None,
+) -> None:
+    """Do it again and again until cancelled, with a beat each time.
+
+    A failure of the store or Slack waits for the next time.
+    """
     while True:
+        beat()
         try:
             await work()
+        except (StoreError, SlackError) as error:
+            _log.warning("a chore failed: it is tried again", chore=name, error=str(error))
         except Exception:  # noqa: BLE001  whatever it is, the next time may go well
             _log.exception("a chore failed: it is tried again", chore=name)
         await asyncio.sleep(seconds)

@@ -20,6 +20,8 @@
     │   ├── UnknownModel        there is no such model here
     │   ├── BadCredentials      AWS credentials missing, wrong or expired
     │   └── BadRequest          Bedrock refused the request: ours to mend
+    ├── LoopEnded               one of the process's loops has ended: a fault of Bobbin
+    ├── PortTaken               a port cannot be listened on, now: another process may be about to leave it
     ├── OverBudget              a budget is spent: the model is not asked
     ├── TurnGaveUp              the process died again and again while answering
     └── SlackError
@@ -84,6 +86,8 @@ class ModelError(BobbinError):
     retry: ClassVar[bool] = False
     usage: Any = None
     """The `Usage` of the call, where it was told all the same."""
+    request_id: str = ""
+    """Bedrock's, where there is one: what AWS's support asks for."""
 
 
 class ModelBusy(ModelError):
@@ -163,6 +167,14 @@ class BadRequest(ModelError):
     """Bedrock refused the request for a reason that is ours to mend."""
 
     said = "The model refused my request. The reason is in my log."
+
+
+class LoopEnded(BobbinError):
+    """One of the process's loops has ended, which none does by itself: it stops, to be started anew."""
+
+
+class PortTaken(BobbinError):
+    """A port cannot be listened on, now: an earlier process may be about to leave it."""
 
 
 class OverBudget(BobbinError):

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from bot import signals
 from bot.conversation import ContentBlock, Text
 from bot.errors import (
     BadCredentials,
@@ -116,6 +117,7 @@ class Ledger:
         """Book it. Raises `OverBudget`, `StoreError`."""
         booked = await self._store.begin_call(call, self._caps)
         if booked.refused is not None:
+            signals.tell(signals.Happened("budget refused", booked.refused.budget))
             raise OverBudget(f"budget_{booked.refused.budget}", _words(booked.refused))
         for spent in booked.warn:
             self._later(self._warn(turn, spent))
@@ -127,6 +129,43 @@ class Ledger:
             await self._store.settle_call(call)
         except StoreError as error:
             _log.error("a call was not settled: its estimate stands", call=call.id, error=str(error))
+
+    def report(
+        self, call: Call, usage: Usage, longest: int, stop_reason: str, seconds: float, first: float | None
+    ) -> None:
+        """Say what a call came to: one line, and one signal. `first`: seconds to its first words."""
+        cost, error = self._price(call.model, usage), call.error.partition(":")[0]
+        _log.info(
+            "model call",
+            turn=call.turn,
+            model=call.model,
+            purpose=call.purpose,
+            state=call.state,
+            error=error,
+            ms=int(seconds * 1000),
+            first_token_ms=None if first is None else int(first * 1000),
+            tokens=usage.total,
+            cached=usage.cache_read,
+            output=usage.output,
+            micro_usd=cost,
+            request=call.request_id,
+        )
+        signals.tell(
+            signals.ModelCalled(
+                call.model,
+                call.purpose,
+                call.state,
+                error,
+                usage,
+                cost,
+                call.estimated,
+                seconds,
+                first,
+                longest,
+                call.request_id,
+                stop_reason,
+            )
+        )
 
     async def _warn(self, turn: Turn, spent: Spent) -> None:
         reason, words = f"budget_{spent.budget}_warning", _words(spent)
@@ -159,24 +198,29 @@ class _Metered(Model):
     async def stream(self, request: Request) -> AsyncGenerator[StreamEvent, None]:
         """See `Model`."""
         call = self._ledger.estimate(self._turn, self._purpose, request)
-        usage, heard = Usage(), ""
+        usage, heard, stop_reason = Usage(), "", ""
+        began, first = time.monotonic(), None
         ended = replace(call, state="stopped", estimated=False)
         try:
             await self._ledger.begin(self._turn, call)
-            usage, ended = call.usage, replace(ended, estimated=True)
+            usage, ended, began = call.usage, replace(ended, estimated=True), time.monotonic()
             async with aclosing(self._model.stream(request)) as events:
                 async for event in events:
                     if isinstance(event, Stop):
-                        usage = event.usage
+                        usage, stop_reason = event.usage, event.reason
                         ended = replace(ended, state="done", estimated=False, request_id=event.request_id)
                     else:
+                        if first is None:
+                            first = time.monotonic() - began
+                            ended = replace(ended, first_at=time.time_ns() // 1_000_000)
                         heard += event.text
                     yield event
         except OverBudget:
             ended = call  # there is no row to settle
             raise
         except ModelError as error:
-            ended = replace(ended, state="failed")
+            told = f"{type(error).__name__}: {error}"[:500]
+            ended = replace(ended, state="failed", error=told, request_id=error.request_id)
             if isinstance(error.usage, Usage):
                 usage, ended = error.usage, replace(ended, estimated=False)
             elif isinstance(error, _FREE) and not heard:
@@ -187,7 +231,9 @@ class _Metered(Model):
             if ended.state != "running":
                 if ended.estimated:
                     usage = replace(usage, output=self._ledger.size(heard))
+                took = time.monotonic() - began
                 await self._ledger.settle(ended, usage)
+                self._ledger.report(ended, usage, request.max_tokens, stop_reason, took, first)
 
 
 def _words(spent: Spent) -> Words:

@@ -9,6 +9,7 @@ from time import time
 
 import structlog
 
+from bot import signals
 from bot.errors import SlackError
 from bot.ports import Gap, Store, Workspace
 
@@ -52,6 +53,7 @@ class Recovery:
                 _log.warning("an orphan is not deleted yet", channel=channel, error=str(error))
                 continue
             await self._store.forget_orphan(team, channel, ts)
+            signals.tell(signals.Happened("orphan deleted"))
 
     async def scrub(self) -> None:
         """Take deleted words off the disk."""

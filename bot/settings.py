@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails
 
 from bot.errors import BadConfiguration
 from bot.models import Effort, known
+from bot.telemetry import secrets_of
 
 
 class Row(NamedTuple):
@@ -272,6 +273,10 @@ class Settings(BaseModel):
     log_format: Annotated[
         Literal["console", "json"] | None, Lower, _About("`console` or `json`", "json", "by terminal")
     ] = None
+    metrics_port: Annotated[
+        Port | None, _About("serves `/metrics` for Prometheus, and nothing else", "9464", "off")
+    ] = None
+    metrics_host: Annotated[str, _About("the address that metrics are served on", "0.0.0.0")] = "127.0.0.1"  # noqa: S104 an example
     slack_pacing: Annotated[
         bool, _About("`off` lifts Bobbin's own pace under Slack's rate limits, for load tests", "off", "on")
     ] = True
@@ -300,7 +305,8 @@ class Settings(BaseModel):
         if environ is None:
             environ = os.environ  # noqa: TID251 the one place
             for name, value in values.items():
-                if name.startswith("AWS_"):  # botocore looks for its own variables in the environment only
+                # Botocore and OpenTelemetry look for their own variables in the environment only.
+                if name.startswith(("AWS_", "OTEL_")):
                     os.environ.setdefault(name, value)  # noqa: TID251 the one place
         values |= _filled(environ)
         if not need_slack:
@@ -310,6 +316,20 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise BadConfiguration([_problem(each) for each in error.errors()]) from None
 
+    def secrets(self) -> set[str]:
+        """Return every value that opens something, AWS's and OpenTelemetry's own among them."""
+        tokens = (self.slack_bot_token, self.slack_app_token)
+        values = [token.get_secret_value() for token in tokens]
+        return secrets_of(os.environ, [*values, self.database_url])  # noqa: TID251 the one place
+
+    @classmethod
+    def traced(cls) -> bool:
+        """Whether OpenTelemetry's own variables ask for traces."""
+        environ = _filled(os.environ)  # noqa: TID251 the one place
+        wanted = environ.get("OTEL_TRACES_EXPORTER", "otlp") == "otlp"
+        off = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+        return wanted and not off and any(name in environ for name in _TRACED)
+
     @classmethod
     def table(cls) -> list[Row]:
         """Every setting as the README shows it."""
@@ -317,6 +337,9 @@ class Settings(BaseModel):
             Row(" or ".join(names), about.default or str(field.default), about.meaning)
             for names, about, field in _described()
         ]
+
+
+_TRACED = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def _read(dotenv: str) -> dict[str, str]:

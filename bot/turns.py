@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from time import monotonic
 
 import structlog
 
+from bot import signals, trail
 from bot.asking import Silence, patiently, show, whole
 from bot.attachments import Attachments
 from bot.channels import Channels
@@ -36,6 +36,7 @@ from bot.models import Claude
 from bot.policy import Rules, admission, decide
 from bot.ports import Finish, History, Line, Reply, Request, Stop, Store, Turn, Workspace
 from bot.prompt import MUST_ANSWER, SILENT, system_prompt
+from bot.telling import tell
 from bot.window import Window
 
 _log = structlog.get_logger(__name__)
@@ -98,27 +99,33 @@ class Turns:
 
     async def run(self, turn: Turn, lease: Lease) -> None:
         """Bring a claimed turn to its end, or give it back. Raises nothing but its own cancellation."""
+        path = trail.begin(turn.id)
+        where = turn.thread
+        structlog.contextvars.bind_contextvars(turn=turn.id)
+        log = _log.bind(team=where.team, channel=where.channel, thread=where.thread_ts)
+        signals.tell(signals.Claimed(turn.id, where.channel, where.thread_ts, turn.how, turn.waited))
+        log.debug("turn claimed", how=turn.how, waited_ms=int(turn.waited * 1000), deaths=turn.deaths)
         reply = self._workspace.reply(turn, lease.check)
-        began = monotonic()
-        log = _log.bind(turn=turn.id, channel=turn.thread.channel, thread=turn.thread.thread_ts)
         try:
             async with lease:
                 end = await self._to_its_end(turn, lease, reply)
                 lease.close()
                 await self._store.finish(turn, end)
-            log.info("turn ended", state=end.state, why=end.reason or end.error, seconds=monotonic() - began)
+            tell(log, turn, end, path)
             await self._tidy(turn, end.surplus)
         except asyncio.CancelledError:
             if lease.ended is None:
                 raise
             _uncancel()
             log.info("turn given up here", reason=lease.ended)
+            trail.note("given back", lease.ended)
             await self._give_back(turn, reply, lost=lease.ended == "lost")
         except LeaseLost as error:
             log.warning("turn lost", error=str(error))
             await self._give_back(turn, reply, lost=True)
         except (SlackLimited, SlackUnreachable, StoreError) as error:
-            log.warning("turn put off", error=str(error))
+            log.warning("turn put off", error=str(error), seconds=_AGAIN_SECONDS)
+            trail.note("put off", f"{type(error).__name__}: {error}")
             await self._give_back(turn, reply, delay=_AGAIN_SECONDS)
         finally:
             await reply.halt()
@@ -135,6 +142,7 @@ class Turns:
         except StreamStopped:
             return await self._end(turn, "stopped", reply)
         except OverBudget as error:
+            trail.note("over budget", error.reason)
             await self._leave(turn, reply)
             await self._ledger.tell(turn, error)
             # Where an error stands in the thread, its button stays good for another day.
@@ -163,6 +171,7 @@ class Turns:
                     raise
                 _uncancel()
                 _log.info("the question was changed: answering anew", turn=turn.id)
+                trail.note("anew")
                 outdated = True
 
     async def _answer(self, turn: Turn, reply: Reply) -> Finish:
@@ -218,12 +227,14 @@ class Turns:
             answer, stop = SILENT, silence.stop
         except TimeoutError as error:
             raise BrokenStream(f"no whole answer within {TURN_SECONDS:.0f} s") from error
+        trail.mark("whole")
         await self._store.record_answer(turn, answer, stop)
         return answer, stop.reason, condenser.history
 
     async def _backfill(self, turn: Turn) -> None:
         """Read the thread. What was said since the question may have come before it, and was ignored."""
         before, since = await self._workspace.read_thread(turn.about or turn.thread, turn.called_ts)
+        trail.note("read", f"{len(before) + len(since)} messages")
         for message in since if turn.about is None else ():
             ingested = await self._store.post(message, partial(decide, message, rules=self._rules))
             if ingested.note is not None:
@@ -335,6 +346,7 @@ class Turns:
             raise
         except SlackError as refusal:
             _log.warning("the end could not be shown", turn=turn.id, error=str(refusal))
+            trail.note("not shown", str(refusal))
             await self._leave(turn, reply)
             return ()
 
@@ -342,6 +354,7 @@ class Turns:
         """Stop writing, and give the turn back open: somebody takes it up again."""
         await reply.halt()
         if lost:
+            signals.tell(signals.Happened("lease lost"))
             return
         await self._leave(turn, reply)
         settle = self._limits.settle_seconds if reply.uncertain else 0

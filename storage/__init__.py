@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
+from bot.dossier import Dossier
 from bot.errors import BadConfiguration
 from bot.ports import Spending, Store
-from storage import ledger, migrate
+from storage import ledger, migrate, why
 from storage.queries import load
 from storage.reader import open_reader
 from storage.sqlite import SQLite
@@ -36,6 +37,26 @@ async def spending(url: str, by: Literal["user", "channel", "model", "day"], sin
     """
     async with open_reader(_path(url)) as reader:
         return [Spending(**dict(row)) for row in await reader.read(ledger.spending(by, since))]
+
+
+async def dossiers(
+    url: str, *, turn: int | None = None, message: tuple[str, str] | None = None
+) -> list[Dossier]:
+    """Read, beside a running Bobbin, all that is kept of a turn, or of a message (its channel and ts).
+
+    Raises `BadConfiguration` for the url, and the `StoreError`s of `open_reader`.
+    """
+    async with open_reader(_path(url)) as reader:
+        if message is not None:
+            return await reader.read(why.of_message(*message))
+        found = None if turn is None else await reader.read(why.of_turn(turn))
+        return [] if found is None else [found]
+
+
+async def has_joined(url: str, channel: str, thread_ts: str) -> bool:
+    """Whether Bobbin has joined a thread. Raises as `dossiers` does."""
+    async with open_reader(_path(url)) as reader:
+        return await reader.read(why.joined(channel, thread_ts))
 
 
 def _path(url: str) -> Path:

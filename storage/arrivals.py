@@ -262,6 +262,8 @@ def _keep(message: Posted, decision: Answer | Keep, edit_ts: str) -> Transaction
             "external": None if message.external is None else int(message.external),
             "turn": None,
             "edit_ts": edit_ts,
+            "event": message.event_id,
+            "reason": "" if isinstance(decision, Answer) else decision.reason,
             "now": now,
         },
     )

@@ -69,6 +69,10 @@ class Connector(Protocol):
         """Whether a write reaches the disk right now; answers within seconds."""
         ...
 
+    def log_bytes(self) -> int:
+        """Give the size of what is committed and stands beside the database file."""
+        return 0
+
     async def version(self) -> int:
         """How many migrations this database has seen; 0 when it is new."""
         ...

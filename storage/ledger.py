@@ -37,7 +37,8 @@ def settle(call: Call) -> Transaction[None]:
     """Book what it came to."""
     now = yield from clock()
     how = {"state": call.state, "estimated": int(call.estimated), "request": call.request_id}
-    yield Query("settle_call", {**_figures(call), **how, "now": now})
+    what = {"first": call.first_at, "error": call.error}
+    yield Query("settle_call", {**_figures(call), **how, **what, "now": now})
 
 
 def lose(older: int = 0) -> Transaction[None]:

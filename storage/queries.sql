@@ -61,9 +61,9 @@ SELECT 1 FROM tombstone WHERE team_id = :team AND channel_id = :channel AND ts =
 -- add_message
 -- Keep a message once, whatever brings it a second time.
 INSERT INTO message(conversation_id, team_id, channel_id, ts, role, user_id, text, files, addressed,
-                    summons, external, turn_id, edit_ts, created_at)
+                    summons, external, turn_id, edit_ts, event_id, reason, created_at)
 VALUES (:conversation, :team, :channel, :ts, :role, :author, :text, :files, :addressed,
-        :summons, :external, :turn, :edit_ts, :now)
+        :summons, :external, :turn, :edit_ts, :event, :reason, :now)
 ON CONFLICT(team_id, channel_id, ts) DO NOTHING
 
 -- rewrite_message
@@ -288,7 +288,7 @@ SELECT id FROM conversation c WHERE id = :conversation AND backfill = 1
 
 -- turn_input
 -- Who asked what in a turn.
-SELECT user_id, ts, edit_ts, addressed, summons, deleted_at FROM message
+SELECT user_id, ts, edit_ts, addressed, summons, deleted_at, created_at FROM message
 WHERE turn_id = :turn AND role = 'user' ORDER BY ts
 
 -- turn_parts
@@ -368,6 +368,10 @@ RETURNING id
 -- The thread was read.
 UPDATE conversation SET backfill = 0 WHERE id = :conversation
 
+-- add_step
+-- What happened in a turn, for whoever asks why; written with whatever else is.
+INSERT INTO step(turn_id, at, what, detail) VALUES (:turn, :at, :what, :detail)
+
 -- record_part
 -- A Slack message was made. Recording it twice is harmless.
 INSERT INTO reply_part(team_id, channel_id, ts, turn_id, part, kind)
@@ -429,7 +433,7 @@ UPDATE turn SET retry_asked = 1 WHERE id = :turn AND state IN ('open', 'failed')
 
 -- dismiss
 -- These words are history: their author may not ask.
-UPDATE message SET addressed = 0 WHERE turn_id = :turn AND user_id = :author AND role = 'user'
+UPDATE message SET addressed = 0, reason = :reason WHERE turn_id = :turn AND user_id = :author AND role = 'user'
 
 -- accounted
 -- Every message that Bobbin is known to have made in a thread, orphans too.
@@ -528,7 +532,7 @@ VALUES (:id, :turn, :team, :channel, :user, :model, :purpose, 'running', 1, :now
 -- What it came to. Also of one that was taken for lost: its owner knows better.
 UPDATE call SET state = :state, estimated = :estimated, finished_at = :now, input = :input, output = :output,
     cache_read = :cache_read, cache_write = :cache_write, cache_write_1h = :cache_write_1h,
-    micro_usd = :micro_usd, request_id = :request
+    micro_usd = :micro_usd, request_id = :request, first_at = :first, error = :error
 WHERE id = :id
 
 -- lose_calls
@@ -660,3 +664,62 @@ SELECT until_seq, until_ts, first_turn, turn_id FROM summary WHERE conversation_
 -- Every call of the model in a turn.
 SELECT model, estimated, input, cache_read, cache_write, output, micro_usd, request_id FROM call
 WHERE turn_id = :turn ORDER BY id
+
+-- teams
+-- The workspaces that there are.
+SELECT DISTINCT team_id FROM conversation ORDER BY team_id
+
+-- turn_in_full
+-- A turn and how its conversation stands, for whoever asks why; no words.
+SELECT t.conversation_id, t.state, t.claims, t.deaths, t.started_at, t.finished_at, t.stop_asked, t.retry_asked,
+    t.reopened_at, t.stop_reason, t.error, CASE WHEN t.answer IS NULL THEN 0 ELSE 1 END AS recorded,
+    c.team_id, c.channel_id, c.thread_ts, c.pending_at, c.lease_owner, c.lease_until, c.not_before
+FROM turn t JOIN conversation c ON c.id = t.conversation_id WHERE t.id = :turn
+
+-- said_in
+-- Whose messages a turn answers.
+SELECT ts, user_id, event_id, created_at, addressed, reason, edit_ts, deleted_at FROM message
+WHERE turn_id = :turn AND role = 'user' ORDER BY ts
+
+-- said_at
+-- One message of somebody, its turn, and how its conversation stands.
+SELECT m.ts, m.user_id, m.event_id, m.created_at, m.addressed, m.reason, m.edit_ts, m.deleted_at,
+    m.turn_id, t.seq, m.conversation_id,
+    c.team_id, c.channel_id, c.thread_ts, c.pending_at, c.lease_owner, c.lease_until, c.not_before
+FROM message m JOIN conversation c ON c.id = m.conversation_id LEFT JOIN turn t ON t.id = m.turn_id
+WHERE m.team_id = :team AND m.channel_id = :channel AND m.ts = :ts AND m.role = 'user'
+
+-- calls_in_full
+-- Every call of the model in a turn, with its times and what it failed with.
+SELECT model, purpose, state, estimated, started_at, first_at, finished_at, input, cache_read, cache_write, output,
+    micro_usd, request_id, error
+FROM call WHERE turn_id = :turn ORDER BY id
+
+-- steps_of
+-- What else happened in it.
+SELECT at, what, detail FROM step WHERE turn_id = :turn ORDER BY at, id
+
+-- ahead_of
+-- How many conversations of a workspace come before this one, and how many are worked on.
+SELECT coalesce(sum(CASE WHEN c.lease_until <= :now AND c.not_before <= :now
+        AND (c.place < o.place OR c.place = o.place AND c.id < o.id) THEN 1 ELSE 0 END), 0) AS ahead,
+    coalesce(sum(CASE WHEN c.lease_owner IS NOT NULL AND c.lease_until > :now THEN 1 ELSE 0 END), 0) AS running
+FROM conversation o JOIN conversation c ON c.team_id = o.team_id AND c.pending_at IS NOT NULL AND c.id <> o.id
+WHERE o.id = :conversation AND o.team_id = :team
+
+-- risky_beside
+-- Other turns that killed their process again and again.
+SELECT count(*) AS count FROM turn t JOIN conversation c ON c.id = t.conversation_id
+WHERE t.state = 'open' AND t.deaths >= 2 AND c.team_id = :team AND c.id <> :conversation
+
+-- last_heard
+-- When events could last come in.
+SELECT heard_at FROM heard WHERE team_id = :team
+
+-- gauges
+-- How much waits and how long, what is open, what is to be deleted in Slack: for metrics.
+SELECT
+    (SELECT count(*) FROM conversation WHERE pending_at IS NOT NULL AND lease_until <= :now) AS waiting,
+    (SELECT min(pending_at) FROM conversation WHERE pending_at IS NOT NULL AND lease_until <= :now) AS oldest,
+    (SELECT count(*) FROM turn WHERE state = 'open') AS open_turns,
+    (SELECT count(*) FROM orphan) AS orphans

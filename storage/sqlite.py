@@ -22,6 +22,7 @@ import structlog
 
 from bot.errors import StoreError, StoreForeign, StoreInUse, StoreUnavailable
 from storage.connector import Connector, Dialect, Query, Row, Transaction
+from storage.probe import Probe
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +35,6 @@ APPLICATION_ID = 0x534C4254
 _BATCH = 256
 """Transactions in one commit at most, so that the first of them does not wait for ever."""
 
-_WRITABLE_SECONDS = 2.0
 _LOCK_POLL_SECONDS = 0.1
 _CHECK_BYTES = 256 * 1024 * 1024
 
@@ -90,6 +90,7 @@ class SQLite(Connector):
         self._waiting: deque[tuple[Transaction[Any], asyncio.Future[Any]]] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._probe = Probe(partial(_hop, path, writer, _mark))
 
     @classmethod
     async def open(cls, path: Path, queries: Mapping[str, str], *, lock_seconds: float = 20.0) -> Self:
@@ -138,18 +139,18 @@ class SQLite(Connector):
     async def writable(self) -> bool:
         """See `Connector.writable`."""
         try:
-            async with asyncio.timeout(_WRITABLE_SECONDS):
-                self._must_be_open()
-                self._must_be_in_place()
-                await _hop(self._path, self._writer, _mark)
-        except (StoreError, TimeoutError) as error:
-            _log.warning(
-                "the database cannot be written",
-                path=str(self._path),
-                error=str(error) or type(error).__name__,
-            )
+            self._must_be_open()
+            self._must_be_in_place()
+            await self._probe.must_pass()
+        except StoreError as error:
+            _log.warning("the database cannot be written", path=str(self._path), error=str(error))
             return False
         return True
+
+    def log_bytes(self) -> int:
+        """See `Connector.log_bytes`."""
+        log = self._path.with_name(self._path.name + "-wal")
+        return log.stat().st_size if log.exists() else 0
 
     async def version(self) -> int:
         """See `Connector.version`: SQLite keeps it in the file's header."""
@@ -389,14 +390,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         _log.info("the database is large: not checked at the start", path=str(path))
     elif (found := _pragma(connection, "quick_check(1)")) != "ok":
         raise StoreUnavailable(f"{path}: it is damaged: restore a backup ({found})")
-    _log.info(
-        "opened the database",
-        path=str(path),
-        sqlite=sqlite3.sqlite_version,
-        note=""
-        if sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
-        else "has the WAL-reset bug, which needs two writing connections: Bobbin has one",
-    )
+    mended = sqlite3.sqlite_version_info >= _WAL_RESET_FIXED
+    note = "" if mended else "has the WAL-reset bug, which needs two writing connections: Bobbin has one"
+    _log.info("opened the database", path=str(path), sqlite=sqlite3.sqlite_version, note=note)
 
 
 def _prepare_reader(_: Path, connection: sqlite3.Connection) -> None:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
+from bot import trail
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost
 from bot.events import Deleted, Edited, File, Muted, Person, Posted, Stopped
@@ -17,6 +19,7 @@ from bot.ports import (
     ChannelSetting,
     Finish,
     Gap,
+    Gauges,
     History,
     Ingested,
     Line,
@@ -29,7 +32,7 @@ from bot.ports import (
     Summary,
     Turn,
 )
-from storage import arrivals, channels, feedback, files, inspect, ledger, summaries, turns
+from storage import arrivals, channels, feedback, files, gauges, inspect, ledger, summaries, turns
 from storage.connector import Connector, Query, Row, Transaction
 
 _log = structlog.get_logger(__name__)
@@ -85,7 +88,8 @@ class ConversationStore(Store):
 
     async def extend(self, turn: Turn) -> str | None:
         """See `Store`."""
-        held, why = await self._connector.write(turns.extend(turn, self._lease))
+        with trail.to_write() as steps:
+            held, why = await self._connector.write(turns.extend(turn, self._lease, steps))
         self._must_hold(turn, held)
         return why
 
@@ -174,21 +178,26 @@ class ConversationStore(Store):
 
     async def record_part(self, turn: Turn, part: Part) -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(turns.record_part(turn, part)))
+        with trail.to_write() as steps:
+            self._must_hold(turn, await self._connector.write(turns.record_part(turn, part, steps)))
 
     async def record_answer(self, turn: Turn, answer: str, stop: Stop) -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(turns.record_answer(turn, answer, stop)))
+        with trail.to_write() as steps:
+            written = await self._connector.write(turns.record_answer(turn, answer, stop, steps))
+        self._must_hold(turn, written)
 
     async def finish(self, turn: Turn, finish: Finish) -> bool:
         """See `Store`."""
-        held, more = await self._connector.write(turns.finish(turn, finish))
+        with trail.to_write() as steps:
+            held, more = await self._connector.write(turns.finish(turn, finish, steps))
         self._must_hold(turn, held)
         return more
 
     async def release(self, turn: Turn, delay: float = 0) -> None:
         """See `Store`."""
-        await self._connector.write(turns.release(turn, int(delay * 1000)))
+        with trail.to_write() as steps:
+            await self._connector.write(turns.release(turn, int(delay * 1000), steps))
 
     async def retry(self, turn_id: int) -> Ingested:
         """See `Store`."""
@@ -272,6 +281,11 @@ class ConversationStore(Store):
     async def writable(self) -> bool:
         """See `Store`."""
         return await self._connector.writable()
+
+    async def gauges(self) -> Gauges:
+        """See `Store`."""
+        found = await self._connector.read(gauges.gauges())
+        return replace(found, log_bytes=self._connector.log_bytes())
 
     @staticmethod
     def _must_hold(turn: Turn, held: bool) -> None:  # noqa: FBT001  it is what the transaction returned

@@ -5,11 +5,12 @@ fails, somebody else owns it now, and nothing is written.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bot.conversation import ThreadKey
-from bot.ports import Finish, Ingested, Line, Part, Stop, Turn
+from bot.ports import Finish, How, Ingested, Line, Part, Stop, Turn
+from bot.trail import Step
 from storage.arrivals import DAY, clock, files_json, line_up, note_due
 from storage.connector import Query, Row, Transaction
 from storage.quotes import ts_of
@@ -24,8 +25,14 @@ def claim(owner: str, limit: int, lease: int) -> Transaction[list[Turn]]:
         rows = yield Query("lease", {"conversation": ready["id"], "owner": owner, "until": until})
         turn = yield from _open(rows[0], now, died=ready["lease_owner"] is not None)
         if turn is not None:
+            yield from _note(turn.id, [Step(now, turn.how, owner)])
             claimed.append(turn)
     return claimed
+
+
+def _note(turn: int, steps: Sequence[Step]) -> Transaction[None]:
+    for step in steps:
+        yield Query("add_step", {"turn": turn, **asdict(step)})
 
 
 def _open(conversation: Row, now: int, *, died: bool) -> Transaction[Turn | None]:
@@ -34,17 +41,17 @@ def _open(conversation: Row, now: int, *, died: bool) -> Transaction[Turn | None
     if rows := (yield Query("open_turn_of", here)):
         open_turn = {"turn": rows[0]["id"], "fence": conversation["fence"], "died": int(died)}
         rows = yield Query("resume_turn", open_turn)
-        return (yield from _turn(conversation, rows[0], resumed=True))
+        return (yield from _turn(conversation, rows[0], now, how="died" if died else "resumed"))
     if rows := (yield Query("wanted_again", here)):
         yield from _reopen(rows[0], conversation["fence"], now)
-        return (yield from _turn(conversation, rows[0], resumed=True))
+        return (yield from _turn(conversation, rows[0], now, how="again"))
     if not (yield Query("waits", here))[0]["count"]:
         yield Query("unlease", {**here, "fence": conversation["fence"], "not_before": 0})
         yield Query("settle_pending", here)
         return None
     rows = yield Query("open_turn", {**here, "fence": conversation["fence"], "now": now})
     yield Query("freeze_input", {**here, "turn": rows[0]["id"]})
-    return (yield from _turn(conversation, rows[0]))
+    return (yield from _turn(conversation, rows[0], now))
 
 
 def _reopen(turn: Row, fence: int, now: int) -> Transaction[None]:
@@ -59,7 +66,8 @@ def _reopen(turn: Row, fence: int, now: int) -> Transaction[None]:
     yield Query("drop_answer", here)
 
 
-def _turn(conversation: Row, turn: Row, *, resumed: bool = False) -> Transaction[Turn]:
+def _turn(conversation: Row, turn: Row, now: int, *, how: How = "claimed") -> Transaction[Turn]:
+    resumed = how != "claimed"
     said = yield Query("turn_input", {"turn": turn["id"]})
     parts = yield Query("turn_parts", {"turn": turn["id"]})
     here = {"team": conversation["team_id"], "channel": conversation["channel_id"]}
@@ -81,6 +89,8 @@ def _turn(conversation: Row, turn: Row, *, resumed: bool = False) -> Transaction
         askers=tuple(dict.fromkeys(row["user_id"] for row in asked)),
         summoned=bool(conversation["direct"] or earlier) or any(row["summons"] for row in asked),
         resumed=resumed,
+        how=how,
+        waited=(now - min((row["created_at"] for row in asked), default=now)) / 1000,
         deaths=before.get("deaths", 0),
         backfill=bool(conversation["backfill"]),
         stopping=before.get("stop_asked"),
@@ -103,7 +113,7 @@ def _hold(turn: Turn) -> Transaction[bool]:
     return bool((yield Query("hold", {"conversation": turn.conversation, "fence": turn.fence})))
 
 
-def extend(turn: Turn, lease: int) -> Transaction[tuple[bool, str | None]]:
+def extend(turn: Turn, lease: int, steps: Sequence[Step]) -> Transaction[tuple[bool, str | None]]:
     """Keep the lease: whether it is still ours, and why the turn should end."""
     now = yield from clock()
     rows = yield Query(
@@ -115,7 +125,10 @@ def extend(turn: Turn, lease: int) -> Transaction[tuple[bool, str | None]]:
             "until": now + lease,
         },
     )
-    return (True, rows[0]["stop_asked"]) if rows else (False, None)
+    if not rows:
+        return False, None
+    yield from _note(turn.id, steps)
+    return True, rows[0]["stop_asked"]
 
 
 def restart(turn: Turn) -> Transaction[Turn | None]:
@@ -124,8 +137,9 @@ def restart(turn: Turn) -> Transaction[Turn | None]:
         return None
     conversation = yield Query("conversation", {"conversation": turn.conversation})
     rows = yield Query("begin_anew", {"turn": turn.id})
-    now = yield from _turn(conversation[0], rows[0])
-    return replace(now, earlier=turn.earlier, summoned=now.summoned or bool(turn.earlier), deaths=turn.deaths)
+    anew = yield from _turn(conversation[0], rows[0], (yield from clock()))
+    summoned = anew.summoned or bool(turn.earlier)
+    return replace(anew, earlier=turn.earlier, summoned=summoned, deaths=turn.deaths)
 
 
 def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
@@ -156,6 +170,8 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
                 "external": int(line.external),
                 "turn": first[0]["id"],
                 "edit_ts": "",
+                "event": "",
+                "reason": "",
                 "now": now,
             },
         )
@@ -169,17 +185,18 @@ def dismiss(turn: Turn, authors: Sequence[str], reason: str) -> Transaction[tupl
         return False, ()
     due: list[str] = []
     for author in authors:
-        yield Query("dismiss", {"turn": turn.id, "author": author})
+        yield Query("dismiss", {"turn": turn.id, "author": author, "reason": f"not allowed to ask: {reason}"})
         if (yield from note_due(turn.thread.team, author, reason, DAY)):
             due.append(author)
     return True, tuple(due)
 
 
-def record_part(turn: Turn, part: Part) -> Transaction[bool]:
+def record_part(turn: Turn, part: Part, steps: Sequence[Step]) -> Transaction[bool]:
     """A Slack message was made: ours if the lease still is, else an orphan."""
     held = yield from _hold(turn)
     where = {"team": turn.thread.team, "channel": turn.thread.channel, "ts": part.ts, "turn": turn.id}
     if held:
+        yield from _note(turn.id, steps)
         yield Query("record_part", {**where, "part": part.part, "kind": part.kind})
         yield Query("forget_orphan", {"team": where["team"], "channel": where["channel"], "ts": where["ts"]})
     else:
@@ -187,10 +204,12 @@ def record_part(turn: Turn, part: Part) -> Transaction[bool]:
     return held
 
 
-def record_answer(turn: Turn, answer: str, stop: Stop) -> Transaction[bool]:
+def record_answer(turn: Turn, answer: str, stop: Stop, steps: Sequence[Step]) -> Transaction[bool]:
     """The whole answer: after this the model is not asked again."""
     if not (yield from _hold(turn)):
         return False
+    now = yield from clock()
+    yield from _note(turn.id, [*steps, Step(now, "recorded", f"{len(answer)} characters")])
     yield Query(
         "record_answer",
         {
@@ -208,11 +227,12 @@ def record_answer(turn: Turn, answer: str, stop: Stop) -> Transaction[bool]:
     return True
 
 
-def finish(turn: Turn, end: Finish) -> Transaction[tuple[bool, bool]]:
+def finish(turn: Turn, end: Finish, steps: Sequence[Step]) -> Transaction[tuple[bool, bool]]:
     """Close the turn, keep its answer, give the lease back: whether it was ours, and whether more waits."""
     if not (yield from _hold(turn)):
         return False, False
     now = yield from clock()
+    yield from _note(turn.id, steps)
     here = {"conversation": turn.conversation}
     key = turn.thread
     for ts in end.surplus:
@@ -251,11 +271,12 @@ def finish(turn: Turn, end: Finish) -> Transaction[tuple[bool, bool]]:
     return True, rows[0]["pending_at"] is not None
 
 
-def release(turn: Turn, delay: int) -> Transaction[None]:
+def release(turn: Turn, delay: int, steps: Sequence[Step]) -> Transaction[None]:
     """Give the lease back with the turn still open, for `delay` milliseconds."""
     now = yield from clock()
     here = {"conversation": turn.conversation, "fence": turn.fence}
-    yield Query("unlease", {**here, "not_before": now + delay if delay else 0})
+    if (yield Query("unlease", {**here, "not_before": now + delay if delay else 0})):
+        yield from _note(turn.id, steps)
 
 
 def retry(turn_id: int) -> Transaction[Ingested]:

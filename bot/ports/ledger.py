@@ -27,6 +27,10 @@ class Call:
     state: CallState = "running"
     estimated: bool = True
     request_id: str = ""
+    first_at: int | None = None
+    """Unix milliseconds of its first words, by this machine's clock."""
+    error: str = ""
+    """What it failed with: the name of a `ModelError`, and what the log says of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,20 @@ from bot.events import Deleted, Edited, Muted, Person, Posted, Stopped
 from bot.insight import Kept, Receipt, Standing
 from bot.ports.ledger import Booked, Call, Caps, ChannelSetting, SettingName
 from bot.ports.model import Stop
-from bot.ports.turn import Decide, Finish, Gap, History, Ingested, Line, Part, Place, Read, Summary, Turn
+from bot.ports.turn import (
+    Decide,
+    Finish,
+    Gap,
+    Gauges,
+    History,
+    Ingested,
+    Line,
+    Part,
+    Place,
+    Read,
+    Summary,
+    Turn,
+)
 
 
 class Store(Protocol):
@@ -236,4 +249,8 @@ class Store(Protocol):
 
     async def writable(self) -> bool:
         """Whether a write reaches the disk right now."""
+        ...
+
+    async def gauges(self) -> Gauges:
+        """How much waits, what is open: for metrics."""
         ...

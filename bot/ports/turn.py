@@ -10,6 +10,8 @@ from bot.policy import Decision, ThreadState
 
 PartKind = Literal["answer", "error", "notice"]
 TurnState = Literal["open", "answered", "silent", "failed", "cancelled"]
+How = Literal["claimed", "resumed", "died", "again"]
+"""How a turn came to be worked on: for the first time; given back before; its process died; wanted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class Turn:
     """Everybody whose words are answered."""
     resumed: bool = False
     """Claimed before: it may have posted already."""
+    how: How = "claimed"
+    waited: float = 0
+    """Seconds since the oldest of its questions was kept."""
     deaths: int = 0
     """How often a process died while it worked on this turn."""
     backfill: bool = False
@@ -168,6 +173,21 @@ class Gap:
     """Unix seconds."""
     number: int
     """How many there were so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """How the store stands just now."""
+
+    waiting: int
+    """Conversations that wait for a slot,"""
+    oldest: float
+    """and how long the first of them does, in seconds."""
+    open_turns: int
+    orphans: int
+    """Messages that are to be deleted in Slack."""
+    log_bytes: int = 0
+    """Of what is committed and not in the database file yet (SQLite's -wal)."""
 
 
 Decide = Callable[[ThreadState | None], Decision]

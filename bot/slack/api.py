@@ -6,6 +6,7 @@ own retry is off, since it would make a message twice.
 
 import asyncio
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ import structlog
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import signals, trail
 from bot.errors import (
     SlackError,
     SlackGone,
@@ -116,6 +118,7 @@ ERRORS: Mapping[str, type[SlackError]] = {
 
 # What the SDK lets through; an AttributeError is its word for an answer that is no JSON object.
 _LOST = (TimeoutError, aiohttp.ClientError, SlackClientError, OSError, ValueError, AttributeError)
+_STEPS: Mapping[type[SlackError], trail.What] = {SlackLimited: "limited", SlackUnreachable: "unreachable"}
 _SERVER_ERROR = 500
 _TOO_MANY = 429
 _RETRY_AFTER_SECONDS = 5.0  # where a 429 does not say
@@ -130,6 +133,23 @@ class SlackAPI:
 
     async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """Call one of `METHODS` once; the answer's fields."""
+        began, outcome = monotonic(), "ok"
+        try:
+            return await self._called(method, arguments)
+        except SlackError as error:
+            outcome = type(error).__name__
+            wait = f" for {error.retry_after:g} s" if isinstance(error, SlackLimited) else ""
+            trail.note(_STEPS.get(type(error), "refused"), f"{error}{wait}")
+            raise
+        except BaseException:
+            outcome = "cut off"
+            raise
+        finally:
+            seconds = monotonic() - began
+            signals.tell(signals.SlackCalled(method, outcome, seconds))
+            _log.debug("slack call", method=method, outcome=outcome, ms=int(seconds * 1000))
+
+    async def _called(self, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         self.pacer.called(method, arguments.get("channel", ""))
         function = getattr(self._client, method.replace(".", "_"))
         try:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +23,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import signals
 from bot.errors import StoreError
 from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped
 from bot.policy import Rules, decide
@@ -58,6 +59,9 @@ EVENTS = tuple(dict.fromkeys([*(name.partition(".")[0] for name in SUBSCRIPTIONS
 _TURN = re.compile("[0-9]{1,18}")  # what a database takes for an id
 _COUNT = re.compile("[0-9]{1,9}")
 _ID = re.compile(r"[A-Za-z0-9_./:-]{1,64}")
+
+_FAR_FUTURE = 1e11
+"""Unix seconds; what is later is rubbish."""
 
 _OVERTAKEN = 10_000
 """Threads of which a reply is remembered that came before Bobbin was called."""
@@ -125,6 +129,7 @@ class Listeners:
         """Keep the shape of an event that could not be read; its words are not kept."""
         event_id = _id(body)
         _log.error("an event could not be read", id=event_id, reason=reason)
+        signals.tell(signals.Taken("unreadable", "quarantined"))
         await self._store.quarantine(self._me.team, event_id, json.dumps(shape(body))[:4096])
 
     # Bolt gives arguments by their names.
@@ -138,25 +143,30 @@ class Listeners:
             return
         if isinstance(event, Ignored):
             _log.debug("event ignored", id=_id(body), reason=event.reason)
+            signals.tell(signals.Taken("ignored", event.reason))
             return
         try:
             ingested = await self._ingest(event)
         except StoreError as error:
             _log.error("an event was not kept, and not acked: it comes again", id=_id(body), error=str(error))
+            signals.tell(signals.Taken(type(event).__name__.lower(), "not kept"))
             raise
+        kind, seconds = type(event).__name__.lower(), monotonic() - began
+        message = event.message if isinstance(event, Edited) else event
         _log.info(
             "event",
-            id=event.event_id if not isinstance(event, Edited) else event.message.event_id,
-            kind=type(event).__name__.lower(),
+            id=_sound(message.event_id),
+            kind=kind,
             outcome=ingested.outcome,
             retry=retry,
-            seconds=monotonic() - began,
+            ms=int(seconds * 1000),
+            **_where(message),
         )
+        signals.tell(signals.Taken(kind, ingested.outcome, seconds, _age(body)))
         if ingested.stop is not None:
             self._outlets.stop(*ingested.stop)
         if ingested.wake:
             self._outlets.wake()
-        message = event.message if isinstance(event, Edited) else event
         if ingested.note is not None and isinstance(message, Posted):
             self._outlets.later(self._outlets.tell(message, ingested.note))
         if ingested.offer is not None and isinstance(message, Posted):
@@ -245,8 +255,36 @@ async def _acked(ack: Callable[[], Awaitable[None]]) -> None:
 
 def _id(body: Any) -> str:
     """Its id, for the log; rubbish in its place may be anybody's words."""
-    event_id = body.get("event_id") if isinstance(body, Mapping) else None
-    return event_id if isinstance(event_id, str) and _ID.fullmatch(event_id) else "?"
+    return _sound(body.get("event_id") if isinstance(body, Mapping) else None)
+
+
+def _sound(value: Any) -> str:
+    return value if isinstance(value, str) and _ID.fullmatch(value) else "?"
+
+
+def _where(message: Posted | Deleted | Stopped | Muted | Invited) -> dict[str, Any]:
+    """Where it happened, and how much came with it; never what."""
+    match message:
+        case Posted():
+            size = {"characters": len(message.text), "files": len(message.files)}
+            return {
+                "channel": _sound(message.thread.channel),
+                "ts": message.ts,
+                "user": _sound(message.author),
+                **size,
+            }
+        case Deleted() | Muted():
+            return {"channel": _sound(message.channel), "ts": message.ts}
+        case Stopped():
+            return {"channel": _sound(message.thread.channel), "user": _sound(message.by)}
+        case Invited():
+            return {"channel": _sound(message.channel)}
+
+
+def _age(body: Mapping[str, Any]) -> float | None:
+    """Seconds since Slack had it to tell, by its own clock, which counts whole ones."""
+    at = body.get("event_time")
+    return max(0.0, time() - at) if isinstance(at, int) and 0 < at < _FAR_FUTURE else None
 
 
 def _retry(headers: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from bot import signals, trail
 from bot.errors import SlackError, SlackGone, SlackLimited, SlackUnreachable, StreamClosed, StreamStopped
 from bot.ports import Part, PartKind, Store, Turn
 from bot.slack.api import SlackAPI
@@ -138,6 +139,7 @@ class Parts:
                 raise
             else:
                 self.changing = False
+                trail.mark("first text")
                 return
         raise SlackUnreachable("no_answer", "chat.update")
 
@@ -219,6 +221,7 @@ class Parts:
                 self._check()
                 stray = await self._stray()
                 if stray is None:  # it was not made
+                    trail.note("not made", method)
                     self.creating = False
                     if method == "chat.startStream":
                         raise  # an ordinary message may do better
@@ -248,6 +251,8 @@ class Parts:
     async def _record(self, ts: str, kind: PartKind) -> None:
         await self._store.record_part(self._turn, Part(ts, kind, len(self.made)))
         self.made.append(ts)
+        if kind == "answer":
+            trail.mark("first text")
 
     async def _stray(self) -> str | None:
         """The message of this turn that is recorded nowhere, if there is one."""
@@ -257,9 +262,15 @@ class Parts:
         # What has files shows no text of the answer.
         texts = [message for message in own if not message.get("files")]
         strays = [str(message["ts"]) for message in texts if message["ts"] not in known]
-        if len(strays) > 1:
+        if (more := len(strays) - 1) > 0:
             _log.warning("messages of mine that no turn accounts for", turn=self._turn.id, count=len(strays))
-        return strays[0] if strays else None
+            signals.tell(signals.Happened("unaccounted", times=more))
+            trail.note("unaccounted", str(more))
+        signals.tell(signals.Happened("reconciled", "adopted" if strays else "nothing there"))
+        if not strays:
+            return None
+        trail.note("adopted", strays[0])
+        return strays[0]
 
 
 def _title(file: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import structlog
 
+from bot import trail
 from bot.errors import (
     BobbinError,
     SlackError,
@@ -252,6 +253,7 @@ class SlackReply:
             await self._rewrite()
             return
         if not self._pacer.take_stream():
+            trail.note("not growing", "so many answers at once: Slack's limit of stream starts is used up")
             self._go("whole")
             return
         piece = fit("", text, STREAM_LIMIT)

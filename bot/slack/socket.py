@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -23,6 +24,8 @@ PING_SECONDS = 5.0
 PINGS_UNANSWERED = 3
 """After so many pings without a frame of any kind a socket is silent: within 20 seconds. Pings are counted
 and not seconds, so that a process that was frozen does not take its healthy socket for dead."""
+
+_DEAF_PINGS = 2
 
 _ACKS_SECONDS = 3.0
 """Slack waits no longer for an ack."""
@@ -45,9 +48,16 @@ class Socket(AsyncBaseSocketModeClient):
         """Why, in Slack's words where it said so."""
         self._websocket = websocket
         self._deliver = deliver
+        self.opened_at = monotonic()
+        self.heard_at = monotonic()
         self._greeted = False
         self._unanswered = 0
         self._deliveries: set[asyncio.Task[None]] = set()
+
+    @property
+    def deaf(self) -> bool:
+        """Whether a ping was not answered before the next was due: nothing may come in any more."""
+        return self._unanswered >= _DEAF_PINGS
 
     async def greet(self) -> bool:
         """Wait for Slack's hello; False where it sends something else, or nothing more."""
@@ -84,6 +94,7 @@ class Socket(AsyncBaseSocketModeClient):
 
     async def _read(self, frame: WSMessage) -> None:
         self._unanswered = 0
+        self.heard_at = monotonic()
         if frame.type is WSMsgType.PING:
             await self._websocket.pong(frame.data)
         if frame.type is not WSMsgType.TEXT:

@@ -21,6 +21,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
+from bot import signals
 from bot.errors import SlackError, SlackUnreachable, StoreError, StoreUnavailable
 from bot.slack.proxies import proxy_for
 from bot.slack.socket import Envelope, Socket
@@ -38,6 +39,8 @@ _REMEDIES: Mapping[str, str] = {
     "link_disabled": "Socket Mode was switched off: switch it on again on the app's page Socket Mode",
     "too_many_websockets": "more than ten sockets of this app are open: give each environment its own app",
 }
+
+_FAREWELLS = ("warning", "refresh_requested", "silent", "closed", *_REMEDIES)
 
 Quarantine = Callable[[Any, str], Awaitable[None]]
 
@@ -64,8 +67,16 @@ class SocketMode:
 
     @property
     def connected(self) -> bool:
-        """Whether a socket is open."""
-        return self._open.is_set()
+        """Whether a socket is open, and not deaf."""
+        return any(not socket.deaf for socket in self._sockets)
+
+    @property
+    def ages(self) -> tuple[float, float] | None:
+        """Seconds since the newest socket was opened, and since anything came in. None: none is open."""
+        if not self._sockets:
+            return None
+        newest = max(self._sockets, key=lambda socket: socket.opened_at)
+        return monotonic() - newest.opened_at, monotonic() - newest.heard_at
 
     async def opened(self) -> None:
         """Wait until a socket is open."""
@@ -89,6 +100,7 @@ class SocketMode:
                     self._retire_all_but(socket)
                     await socket.leaving.wait()
                     self._explain(socket.farewell)
+                    signals.tell(signals.Happened("socket ended", _named(socket.farewell)))
                     lasted = monotonic() - began > _SHORT_SECONDS and socket.farewell not in _REMEDIES
                     failures = 0 if lasted else failures + 1
                     if socket.farewell == "too_many_websockets":
@@ -190,6 +202,10 @@ class SocketMode:
             return response
         await self._quarantine(envelope.get("payload"), reason)
         return None
+
+
+def _named(farewell: str) -> str:
+    return farewell if farewell in _FAREWELLS else "other"
 
 
 async def _retire(socket: Socket) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from bot.telemetry import configure_logging, masked
+from bot.errors import StoreUnavailable
+from bot.telemetry import configure_logging, masked, secrets_of
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,7 @@ def test_a_secret_never_reaches_the_log(lines: io.StringIO, secret: str):
     log.error("raised", exc_info=RuntimeError(secret))
     logging.getLogger("aiohttp.client").warning("foreign %s", secret)
     assert secret not in lines.getvalue()
-    assert lines.getvalue().count("[secret]") >= 6
+    assert lines.getvalue().count("[secret]") >= 4
 
 
 def test_a_bearer_token_and_a_socket_ticket_are_masked():
@@ -95,7 +97,8 @@ def test_an_exception_of_slacks_libraries_is_named_and_not_quoted(lines: io.Stri
     error = RuntimeError("their words")
     logging.getLogger("slack_sdk.web").error("Failed to send a request: {}", exc_info=error)
     line = only(lines)
-    assert (line["event"], line["error"]) == ("Failed to send a request:", "RuntimeError")
+    assert line["event"] == "Failed to send a request"
+    assert line["exception"].endswith("builtins.RuntimeError")
     assert "their words" not in lines.getvalue()
 
 
@@ -137,8 +140,72 @@ def test_a_traceback_shows_no_local_variables():
     with pytest.raises(RuntimeError) as raised:
         fail(theirs)
     structlog.get_logger("bot.x").error("raised", exc_info=raised.value)
-    assert "RuntimeError: 11" in stream.getvalue()
+    assert "in fail\n  builtins.RuntimeError\n" in stream.getvalue()
     assert "their words" not in stream.getvalue()
+
+
+def test_an_error_names_itself_what_it_came_from_and_only_bobbins_own_says_more(lines: io.StringIO):
+    try:
+        try:
+            int("their words")
+        except ValueError as cause:
+            raise StoreUnavailable("the disk is full") from cause
+    except StoreUnavailable as error:
+        structlog.get_logger("bot.x").error("raised", exc_info=error, error=ValueError("their words"))
+    logged = lines.getvalue()
+    assert "builtins.ValueError" in logged
+    assert "bot.errors.StoreUnavailable: the disk is full" in logged
+    assert only(lines)["error"] == "ValueError"
+    assert "their words" not in logged
+
+
+async def test_what_asyncio_says_of_a_broken_task_quotes_nothing(lines: io.StringIO):
+    async def breaks() -> None:
+        raise ValueError("their words")
+
+    task = asyncio.create_task(breaks())
+    await asyncio.wait({task})
+    context = {"message": "Task exception was never retrieved", "future": task, "exception": task.exception()}
+    asyncio.get_running_loop().call_exception_handler(context)
+    assert only(lines)["event"] == "Task exception was never retrieved"
+    assert "their words" not in lines.getvalue()
+
+
+def test_a_secret_that_looks_like_none_is_masked_by_its_value():
+    stream = io.StringIO()
+    environ = {
+        "AWS_SECRET_ACCESS_KEY": "correct horse",
+        "HTTPS_PROXY": "http://ann:proxy-password@proxy:3128",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=collector-key,x=y",
+    }
+    database = "postgres://bobbin:p%40ss-of-the-database@db/bobbin"
+    configure_logging("INFO", "json", stream, secrets=secrets_of(environ, ["a-signing-secret", database]))
+    hidden = ["correct horse", "proxy-password", "collector-key", "p%40ss-of-the-database"]
+    hidden += ["p@ss-of-the-database", "a-signing-secret"]
+    for secret in hidden:
+        structlog.get_logger("bot.x").info(f"said {secret}", value=f"<{secret}>")
+    assert not [secret for secret in hidden if secret in stream.getvalue()]
+    configure_logging("INFO", "json", stream)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("postgres://ann:hidden@db/bobbin", "postgres://[secret]@db/bobbin"),
+        ("host=db password=hidden user=ann", "host=db password=[secret] user=ann"),
+        ("https://x/y?X-Amz-Signature=hidden&a=1", "https://x/y?X-Amz-Signature=[secret]&a=1"),
+        ("https://hooks.slack.com/actions/T1/2/hidden", "https://hooks.slack.com/[secret]"),
+        ("https://files.slack.com/upload/v1/hidden", "https://files.slack.com/upload/[secret]"),
+        (
+            "https://files.slack.com/f.png?pub_secret=hidden",
+            "https://files.slack.com/f.png?pub_secret=[secret]",
+        ),
+        ("Authorization: Basic aGlkZGVu", "Authorization: Basic [secret]"),
+        ("key ABSKhidden0123456789abcdef= used", "key [secret] used"),
+    ],
+)
+def test_passwords_and_signatures_in_addresses_are_masked(text: str, rest: str):
+    assert masked(text) == rest
 
 
 def test_without_a_format_a_terminal_gets_words_and_a_pipe_gets_json():

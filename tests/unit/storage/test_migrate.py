@@ -20,6 +20,7 @@ FROZEN: dict[str, str] = {
     "0005_files.sql": "d7fe99307b1343fb7411e763689e30f93d042f6d365b7968a34c08d16064f26d",
     "0006_feedback.sql": "58037aa2ed2ec67fcfcab6cf4e29d2b9ab5755f8115a3bdef748120badf1691b",
     "0007_about.sql": "124ca19b7e9169d47a10f0ae2be742886dca3f32ed4fb26761f504b85b14b2b1",
+    "0008_steps.sql": "41356bbf840449bcb8de03984a312ed7d3c8fc5f2c820edeaa6ea5f53c1a5749",
 }
 
 

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.errors import StoreError, StoreForeign, StoreInUse, StoreUnavailable
-from storage import sqlite
+from storage import probe, sqlite
 from storage.connector import Query, Transaction
 from storage.sqlite import SQLite
 
@@ -205,10 +206,23 @@ async def test_writable_writes_to_the_disk(database, path):
     assert path.with_name("bobbin.db-wal").stat().st_size > 0
 
 
-async def test_a_writer_that_hangs_is_not_writable(database, busy, monkeypatch):
-    monkeypatch.setattr(sqlite, "_WRITABLE_SECONDS", 0.05)
-    assert not await database.writable()
+async def test_a_writer_that_hangs_is_not_writable_says_why_and_is_tried_once_however_many_ask(
+    database, busy, monkeypatch
+):
+    monkeypatch.setattr(probe, "_SECONDS", 0.05)
+    marks: list[None] = []
+    monkeypatch.setattr(database._probe, "_write", partial(counted, marks, database._probe._write))
+    with capture_logs() as logs:
+        assert not any(await asyncio.gather(*(database.writable() for _ in range(20))))
+    assert all("another program has it locked, or the disk hangs" in log["error"] for log in logs)
+    assert len(marks) == 1
     busy()
+    assert await database.writable()
+
+
+async def counted(marks, write):
+    marks.append(None)
+    await write()
 
 
 async def test_close_finishes_what_waits_and_again_does_nothing(path):

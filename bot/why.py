@@ -1,0 +1,104 @@
+"""`python -m bot why`: what became of a message or an answer. Read beside a running Bobbin, or without."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from bot.diagnosis import Moment, timeline, verdict
+from bot.dossier import Dossier
+from bot.telemetry import masked
+from storage import dossiers, has_joined
+
+_TURN = re.compile(r"#?[Tt]?([0-9]{1,18})")
+_PERMALINK = re.compile(r"https://[\w.-]+/archives/([A-Z0-9]+)/p([0-9]{10})([0-9]{6})/?(?:\?(\S*))?")
+_PLACE = re.compile(r"([CDG][A-Z0-9]+)/([0-9]{10}\.[0-9]{6})")
+
+UNKNOWN = """\
+Nothing is kept of it. Of what Bobbin ignores no row is written, by design; so it is one of these:
+  - it never came: Bobbin was not in that channel, or not running for longer than Slack delivers again
+  - its thread had not called Bobbin yet: nobody had mentioned it there ("other talk")
+  - it was a bot's, a join, an edit of a link's preview, or one of Bobbin's own messages
+  - its author or channel may not ask (ALLOWED_*, EXTERNAL_USERS, GUESTS): they were told privately
+  - the thread was erased, or is older than what is kept
+"""
+HERE = "The thread is known: Bobbin has joined it, and keeps what is said there."
+HINT = "mention Bobbin there; LOG_LEVEL=DEBUG logs each ignored event with its reason"
+
+
+class Unclear(Exception):
+    """It is no turn and no message."""
+
+
+async def why(url: str, what: str, *, as_json: bool = False) -> tuple[str, bool]:
+    """Return the report, and whether anything was found.
+
+    Raises `Unclear` for what names nothing, and `StoreError`s, `BadConfiguration`.
+    """
+    what = what.strip("<> ")
+    turn, place = _TURN.fullmatch(what), _place(what)
+    if turn is not None:
+        found = await dossiers(url, turn=int(turn[1]))
+        unknown = f"There is no turn {what}."
+    elif place is not None:
+        channel, ts, thread = place
+        found = await dossiers(url, message=(channel, ts))
+        here = "" if found or not await has_joined(url, channel, thread) else HERE
+        unknown = f"{UNKNOWN}{here}".rstrip() + f"\nnext   {HINT}"
+    else:
+        raise Unclear(
+            "it takes an error's id (T42), a message's link, or CHANNEL/TS (C0123/1712345678.000100)"
+        )
+    if as_json:
+        report = json.dumps({"found": [_values(each) for each in found]}, indent=2, ensure_ascii=False)
+    else:
+        report = "\n\n".join(map(_report, found)) or unknown
+    return masked(report), bool(found)
+
+
+def _place(what: str) -> tuple[str, str, str] | None:
+    """The channel, the message's ts, and its thread's where the link tells."""
+    if place := _PLACE.fullmatch(what):
+        return place[1], place[2], place[2]
+    if link := _PERMALINK.fullmatch(what):
+        ts = f"{link[2]}.{link[3]}"
+        thread = re.search(r"(?:^|&)thread_ts=([0-9.]+)", link[4] or "")
+        return link[1], ts, thread[1] if thread else ts
+    return None
+
+
+def _values(dossier: Dossier) -> dict[str, object]:
+    cause, todo = verdict(dossier)
+    moments = [asdict(moment) for moment in timeline(dossier)]
+    return {**asdict(dossier), "timeline": moments, "why": cause, "next": todo}
+
+
+def _report(dossier: Dossier) -> str:
+    name = f"T{dossier.turn}" if dossier.turn is not None else f"message {dossier.said[0].ts}"
+    moments = timeline(dossier)
+    cause, todo = verdict(dossier)
+    counted = [f"{dossier.claims} claims"] if dossier.claims > 1 else []
+    counted += [f"{dossier.deaths} deaths of its process"] if dossier.deaths else []
+    lines = [
+        f"{name}: {dossier.state}{''.join(f', {each}' for each in counted)}",
+        f"in {dossier.channel}, thread {dossier.thread_ts}, workspace {dossier.team}",
+        "",
+        *_lines(moments),
+        "",
+        f"why    {cause}",
+    ]
+    return "\n".join([*lines, f"next   {todo}"] if todo else lines)
+
+
+def _lines(moments: Sequence[Moment]) -> list[str]:
+    """Each with its time, and the seconds since the first."""
+    return [
+        f"{datetime.fromtimestamp(each.at / 1000, UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        + f"  {(each.at - moments[0].at) / 1000:+10.3f} s  {_printable(each.what)}"
+        for each in moments
+    ]
+
+
+def _printable(words: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in words)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 JOINER = "\u2060"
 """U+2060, word joiner: people do not see it, no parser reads across it."""
 
-LONGEST_PATH = 100
+LONGEST_PATH = LONGEST_HOST = 100
 
 _LABEL = r"(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The last label begins with a letter: an IPv4 address never does, in none of its spellings.
@@ -95,7 +95,7 @@ class Links:
             return _Verdict(None, "", plain)
         scheme, authority, path, _ = web.groups()
         shown = plain[len(scheme) + 3 :] or plain
-        sound = _AUTHORITY.fullmatch(authority)
+        sound = _AUTHORITY.fullmatch(authority) if len(authority) <= LONGEST_HOST else None
         host = sound[1].lower() if sound else authority.rpartition("@")[2].lower()
         if known or (sound and self._trusts(host)):
             return _Verdict(_inert(url), host, shown)

@@ -17,6 +17,7 @@ from bot.sandbox import bedrock as sandbox_bedrock
 from bot.sandbox.bedrock import Asked
 from bot.sandbox.scripted import Messages, Scripted
 from bot.sandbox.slack import Slack, Upload
+from bot.slack.manifest import SCOPES
 from tests.e2e.attacks import ANSWERS, FILES, MARK, SECRET, SPEECHES, Attached, Speech
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene, running, system
@@ -32,7 +33,9 @@ _ADDRESS = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}", re.IGNORECASE)
 
 @pytest.fixture
 async def bobbin(tmp_path: Path) -> AsyncIterator[Bobbin]:
+    """With the scopes of its manifest and no other."""
     async with running(tmp_path, SLACK_PACING="off", LEASE_SECONDS="30") as bobbin:
+        bobbin.slack.workspace.scopes = set(SCOPES)
         yield bobbin
 
 

@@ -14,14 +14,26 @@ _SECONDS = 120
 
 def _main() -> int:
     listed = [f"--requirement={name}" for name in _FILES if Path(name).exists()]
-    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--format=json", *listed]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--disable-pip",
+        "--require-hashes",
+        "--format=json",
+        *listed,
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603
         packages = json.loads(done.stdout)["dependencies"]
     except (subprocess.TimeoutExpired, ValueError, KeyError):
         return _say("audit skipped: PyPI's advisories cannot be asked from here")
     asked = [package for package in packages if "skip_reason" not in package]
-    weak = [f"{each['name']} {each['version']}: {', '.join(v['id'] for v in each['vulns'])}" for each in asked if each["vulns"]]
+    weak = [
+        f"{each['name']} {each['version']}: {', '.join(v['id'] for v in each['vulns'])}"
+        for each in asked
+        if each["vulns"]
+    ]
     if not asked:
         return _say("audit skipped: this package index has no advisories")
     _say("\n".join(weak or [f"{len(asked)} of {len(packages)} packages asked about: no weakness is known"]))

@@ -163,10 +163,10 @@ def _refusal(message: Posted, rules: Rules) -> str | None:
     """Who may not ask here, as far as the event tells; the rest is looked up before the model is asked."""
     if rules.allowed_channels and not message.direct and message.thread.channel not in rules.allowed_channels:
         return "channel"
-    return None if message.bot else refusal_of(message.author, message.external, rules)
+    return None if message.bot else refusal_of(message.author, rules, external=message.external)
 
 
-def refusal_of(user: str, external: bool | None, rules: Rules) -> str | None:
+def refusal_of(user: str, rules: Rules, *, external: bool | None) -> str | None:
     """Why somebody may not have the model asked, wherever they are; `external` None: that is not known."""
     if rules.allowed_users and user not in rules.allowed_users:
         return "person"

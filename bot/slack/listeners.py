@@ -221,7 +221,8 @@ class Listeners:
         """Anyone in the thread may have it tried again who might have asked there."""
         value = str(action.get("value", ""))
         known = _TURN.fullmatch(value)
-        refusal = refusal_of(*presser(body, self._me), self._rules)
+        user, external = presser(body, self._me)
+        refusal = refusal_of(user, self._rules, external=external)
         if refusal:
             ingested = Ingested(f"not allowed to ask: {refusal}")
         else:

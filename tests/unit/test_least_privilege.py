@@ -31,7 +31,9 @@ def called(module: str, operations: set[str]) -> set[str]:
 
 def policy() -> list[dict[str, object]]:
     """The statements of the README."""
-    (block,) = re.findall(r"```json\n(.*?\"Statement\".*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (block,) = re.findall(
+        r"```json\n(.*?\"Statement\".*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+    )
     return list(json.loads(block)["Statement"])
 
 

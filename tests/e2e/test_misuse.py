@@ -220,7 +220,8 @@ async def a_quoted_question(scene: Scene) -> list[str]:
     )
     dm = scene.slack.dm(scene.ann)
     await scene.slack.wait_for(lambda: len(scene.slack.messages(dm)) > 1)
-    return [str(message["text"]) for message in scene.slack.messages(dm)]
+    link = re.compile(r"<https://sandbox\.slack\.com/archives/[\w/?=&;.]+\|this thread>")  # Bobbin's own
+    return [link.sub("", str(message["text"])) for message in scene.slack.messages(dm)]
 
 
 async def a_receipt(scene: Scene) -> list[str]:

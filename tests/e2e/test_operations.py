@@ -35,9 +35,7 @@ async def test_a_token_that_is_revoked_while_it_runs_is_told_and_nothing_is_lost
     await bobbin.stop()
     await bobbin.start()
     await becomes(health, "/readyz", 200)
-    await scene.heard()
-    question = await scene.mention("say exactly: here I am", thread=thread)
-    assert (await scene.answered(thread))[-1].endswith("here I am"), question
+    assert await scene.answered(thread) == ["after all"]
 
 
 async def test_a_missing_scope_a_refused_signature_and_a_channel_without_it_are_told(bobbin: Bobbin) -> None:

@@ -13,9 +13,8 @@ import pytest
 from aiohttp import web
 
 from bot.prompt import READING, WHO
-from bot.sandbox import bedrock as sandbox_bedrock
 from bot.sandbox.bedrock import Asked
-from bot.sandbox.scripted import Messages, Scripted
+from bot.sandbox.scripted import Messages, Scripted, deltas
 from bot.sandbox.slack import Slack, Upload
 from bot.slack.manifest import SCOPES
 from tests.e2e.attacks import ANSWERS, FILES, MARK, SECRET, SPEECHES, Attached, Speech
@@ -113,8 +112,10 @@ async def test_nothing_that_a_model_is_talked_into_pings_misleads_or_carries_out
 ) -> None:
     scene, led = Scene(bobbin), Led()
     scene.bedrock.model = led
-    cut, deltas = set[str](), sandbox_bedrock.deltas
-    monkeypatch.setattr(sandbox_bedrock, "deltas", lambda text: iter(text) if text in cut else deltas(text))
+    cut = set[str]()
+    monkeypatch.setattr(
+        "bot.sandbox.bedrock.deltas", lambda text: iter(text) if text in cut else deltas(text)
+    )
     ids = {"{ben}": scene.ben, "{channel}": scene.channel}
     cases: list[tuple[str, str]] = []  # what it is, where one looks for the culprit; the answer
     for kind, named in ANSWERS.items():
@@ -260,7 +261,7 @@ async def stranger() -> AsyncIterator[tuple[str, list[str]]]:
 
 
 async def test_no_file_sends_the_token_away_or_is_taken_for_what_it_says(
-    bobbin: Bobbin, stranger: tuple[str, list[str]]
+    bobbin: Bobbin, stranger: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene, (evil, asked) = Scene(bobbin), stranger
     files = {
@@ -277,7 +278,7 @@ async def test_no_file_sends_the_token_away_or_is_taken_for_what_it_says(
             file.facts |= dict.fromkeys(("url_private", "url_private_download"), attack.url(own, evil))
         return file
 
-    w.add_file = add  # type: ignore[method-assign]
+    monkeypatch.setattr(w, "add_file", add)
     for name, attack in files.items():
         if attack.fault == "html":
             scene.slack.faults.add("files-pri", "html", times=None)

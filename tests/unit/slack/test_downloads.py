@@ -147,7 +147,7 @@ async def test_bytes_are_counted_as_they_come(server: Server, files: Downloads):
 
 async def test_what_comes_packed_is_never_unpacked(server: Server, files: Downloads):
     packed = gzip.compress(b"x" * 50_000_000)
-    server.script = [gives(packed, **{"Content-Encoding": "gzip"})]
+    server.script = [gives(packed, 200, "text/plain", **{"Content-Encoding": "gzip"})]
     assert await files.fetch(server.at()) == Fetched(reason="withheld")
 
 

@@ -4,7 +4,7 @@ PYTHON := $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
   $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test check chaos fix manifest chromium
+.PHONY: run test check chaos fix manifest audit chromium
 .DEFAULT_GOAL := run
 
 # With a Slack token in the environment or .env, Bobbin; without one, the sandbox and the address of its page.
@@ -32,6 +32,15 @@ fix: .venv/.installed-dev
 
 manifest: .venv/.installed
 	@.venv/bin/python -m bot manifest
+
+# Known weaknesses of what is pinned; where PyPI's advisories cannot be asked it says so, and is no failure.
+audit: .venv-audit/.installed
+	@.venv-audit/bin/python .ci/audit.py
+
+.venv-audit/.installed: requirements-audit.txt
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all: -r $<
+	@touch $@
 
 .venv/.installed: requirements.txt | .venv/bin/pip
 	@echo "Installing what Bobbin needs into .venv (once)" >&2

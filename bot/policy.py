@@ -43,6 +43,14 @@ NOTES: Mapping[str, str] = {
 }
 
 
+_REFUSALS = ("channel", "person", "external", "guest")
+
+
+def counted_as(note: str) -> str:
+    """Under which name it is counted how often somebody was told: every refusal under the same one."""
+    return "refused" if note in _REFUSALS else note
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Who may ask, where, and how threads are followed (the settings of the same names)."""
@@ -155,13 +163,14 @@ def _refusal(message: Posted, rules: Rules) -> str | None:
     """Who may not ask here, as far as the event tells; the rest is looked up before the model is asked."""
     if rules.allowed_channels and not message.direct and message.thread.channel not in rules.allowed_channels:
         return "channel"
-    if message.bot:
-        return None
-    if rules.allowed_users and message.author not in rules.allowed_users:
+    return None if message.bot else refusal_of(message.author, rules, external=message.external)
+
+
+def refusal_of(user: str, rules: Rules, *, external: bool | None) -> str | None:
+    """Why somebody may not have the model asked, wherever they are; `external` None: that is not known."""
+    if rules.allowed_users and user not in rules.allowed_users:
         return "person"
-    if message.external and rules.external_users == "refuse":
-        return "external"
-    return None
+    return "external" if external and rules.external_users == "refuse" else None
 
 
 def _expects_answer(message: Posted, thread: ThreadState | None, rules: Rules) -> str | None:

@@ -18,6 +18,7 @@ from bot.policy import (
     Keep,
     Obey,
     ThreadState,
+    counted_as,
     same_words,
     seconds_between,
 )
@@ -206,7 +207,7 @@ DAY = 24 * 3600 * 1000
 
 
 def _told(message: Posted, ingested: Ingested, note: str | None) -> Transaction[Ingested]:
-    if note is None or not (yield from note_due(message.thread.team, message.author, note, DAY)):
+    if note is None or not (yield from note_due(message.thread.team, message.author, counted_as(note), DAY)):
         return ingested
     return replace(ingested, note=note)
 
@@ -260,6 +261,7 @@ def _keep(message: Posted, decision: Answer | Keep, edit_ts: str) -> Transaction
             "addressed": int(answered),
             "summons": int(isinstance(decision, Answer) and decision.summoned),
             "external": None if message.external is None else int(message.external),
+            "bot": int(bool(message.bot)),
             "turn": None,
             "edit_ts": edit_ts,
             "event": message.event_id,

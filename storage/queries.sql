@@ -61,9 +61,9 @@ SELECT 1 FROM tombstone WHERE team_id = :team AND channel_id = :channel AND ts =
 -- add_message
 -- Keep a message once, whatever brings it a second time.
 INSERT INTO message(conversation_id, team_id, channel_id, ts, role, user_id, text, files, addressed,
-                    summons, external, turn_id, edit_ts, event_id, reason, created_at)
+                    summons, external, bot, turn_id, edit_ts, event_id, reason, created_at)
 VALUES (:conversation, :team, :channel, :ts, :role, :author, :text, :files, :addressed,
-        :summons, :external, :turn, :edit_ts, :event, :reason, :now)
+        :summons, :external, :bot, :turn, :edit_ts, :event, :reason, :now)
 ON CONFLICT(team_id, channel_id, ts) DO NOTHING
 
 -- rewrite_message
@@ -321,7 +321,7 @@ WHERE id = :conversation AND fence = :fence AND lease_owner IS NOT NULL RETURNIN
 -- What the model reads for a turn, but what a summary stands for: what was said before Bobbin came, then turn by
 -- turn, people first. An answer that this turn already had (it is tried again) is left out. Turns come first (that
 -- is what CROSS JOIN says to SQLite): of a long thread only the rest is looked at.
-SELECT m.role, m.ts, m.user_id, m.text, m.files, m.turn_id, m.addressed, m.external, t.seq
+SELECT m.role, m.ts, m.user_id, m.text, m.files, m.turn_id, m.addressed, m.external, m.bot, t.seq
 FROM turn t CROSS JOIN message m
 WHERE t.conversation_id = :conversation AND t.seq >= :after AND t.seq <= :seq AND m.turn_id = t.id
     AND (t.seq > :after OR m.ts > :after_ts) AND m.deleted_at IS NULL

@@ -305,6 +305,7 @@ def _line(row: Row) -> Line:
         addressed=bool(row["addressed"]),
         external=bool(row["external"]),
         unsure=row["external"] is None,
+        bot=bool(row["bot"]),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bot.conversation import ThreadKey
+from bot.policy import counted_as
 from bot.ports import Finish, How, Ingested, Line, Part, Stop, Turn
 from bot.trail import Step
 from storage.arrivals import DAY, clock, files_json, line_up, note_due
@@ -167,7 +168,8 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
                 "files": files_json(line.files),
                 "addressed": 0,
                 "summons": 0,
-                "external": int(line.external),
+                "external": None if line.unsure else int(line.external),
+                "bot": int(line.bot),
                 "turn": first[0]["id"],
                 "edit_ts": "",
                 "event": "",
@@ -186,7 +188,7 @@ def dismiss(turn: Turn, authors: Sequence[str], reason: str) -> Transaction[tupl
     due: list[str] = []
     for author in authors:
         yield Query("dismiss", {"turn": turn.id, "author": author, "reason": f"not allowed to ask: {reason}"})
-        if (yield from note_due(turn.thread.team, author, reason, DAY)):
+        if (yield from note_due(turn.thread.team, author, counted_as(reason), DAY)):
             due.append(author)
     return True, tuple(due)
 

@@ -87,6 +87,8 @@ class Line:
     external: bool = False
     unsure: bool = False
     """Whether its author is of another organisation is not known."""
+    bot: bool = False
+    """No person wrote it."""
 
 
 @dataclass(frozen=True, slots=True)

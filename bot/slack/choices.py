@@ -55,6 +55,15 @@ def read_choice(body: Mapping[str, Any], me: Me) -> Chosen | None:
     return None
 
 
+def presser(body: Mapping[str, Any], me: Me) -> tuple[str, bool | None]:
+    """Return who pressed a button, and whether they are of another organisation; None: not known."""
+    match body:
+        case {"user": {"id": str(user)} as person}:
+            team = person.get("team_id")
+            return user, _external(team, me) if isinstance(team, str) and team else None
+    return "", None
+
+
 def remember(chosen: Chosen) -> str:
     """Return what a modal must keep, so that what is sent from it is about the same message."""
     place = {

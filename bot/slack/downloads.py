@@ -110,6 +110,7 @@ class Downloads:
             url,
             headers={"Authorization": f"Bearer {self._token}", "Accept-Encoding": "identity"},
             allow_redirects=False,
+            auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_IDLE_SECONDS, sock_read=_IDLE_SECONDS),
         ) as response:
             if (
@@ -121,6 +122,9 @@ class Downloads:
                 return Fetched(reason="gone")
             if response.status != HTTPStatus.OK:
                 _log.warning("a file is not given", file=file.id, status=response.status)
+                return Fetched(reason="withheld")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                _log.warning("a file comes packed, which was not asked for", file=file.id)
                 return Fetched(reason="withheld")
             data = bytearray()
             async for piece in response.content.iter_any():

@@ -153,4 +153,6 @@ def _line(posted: Posted) -> Line:
         posted.files,
         addressed=False,
         external=bool(posted.external),
+        unsure=posted.external is None,
+        bot=bool(posted.bot),
     )

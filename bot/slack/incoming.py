@@ -225,15 +225,14 @@ def _reaction(event: Mapping[str, Any], event_id: str, me: Me) -> Muted | Ignore
 def _external(event: Mapping[str, Any], body: Mapping[str, Any], me: Me) -> bool | None:
     """Of another organisation? None where only users.info can tell."""
     ours = {me.team, me.enterprise} - {""}
-    teams = {_text(event, key, "") for key in ("user_team", "source_team")} - {""}
-    teams = teams or {_text(event, "team", "")} - {""}
+    named = {_text(event, key, "") for key in ("user_team", "source_team")} - {""}
+    teams = named or {_text(event, "team", "")} - {""}
     if strangers := teams - ours:
         # In an organisation of several workspaces a colleague may be of another one.
         colleague = bool(me.enterprise) and not any(team.startswith("E") for team in strangers)
         return None if colleague else True
-    if not teams and body.get("is_ext_shared_channel") is True:
-        return None
-    return False
+    # `team` alone may be the workspace that the event is delivered to, not its author's.
+    return None if not named and body.get("is_ext_shared_channel") is True else False
 
 
 def _other_workspace(body: Mapping[str, Any], me: Me) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 JOINER = "\u2060"
 """U+2060, word joiner: people do not see it, no parser reads across it."""
 
-LONGEST_PATH = 100
+LONGEST_PATH = LONGEST_HOST = 100
 
 _LABEL = r"(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The last label begins with a letter: an IPv4 address never does, in none of its spellings.
@@ -27,6 +27,8 @@ _PATH = re.compile(rf"[\w\-.~!$'()*+,=:@%/]{{0,{LONGEST_PATH}}}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _LOOKS_LIKE_ADDRESS = re.compile(r"(?:\S+@)?(?:[\w-]+\.)+[^\W\d_]{2,}(?:[:/?#]\S*)?")
 _PINGING = re.compile(r"@(?=here|channel|everyone)", re.IGNORECASE)
+_STYLE = re.compile(r"[*_~`\\]")
+"""Markdown's marks and its escape: people do not see them, wherever they stand."""
 _BRACKETS = str.maketrans({"[": "%5B", "]": "%5D"})
 _PARENTHESES = str.maketrans({"(": "%28", ")": "%29"})
 
@@ -95,7 +97,7 @@ class Links:
             return _Verdict(None, "", plain)
         scheme, authority, path, _ = web.groups()
         shown = plain[len(scheme) + 3 :] or plain
-        sound = _AUTHORITY.fullmatch(authority)
+        sound = _AUTHORITY.fullmatch(authority) if len(authority) <= LONGEST_HOST else None
         host = sound[1].lower() if sound else authority.rpartition("@")[2].lower()
         if known or (sound and self._trusts(host)):
             return _Verdict(_inert(url), host, shown)
@@ -127,4 +129,4 @@ def _as_seen(label: str) -> str:
     """Return the label as people read it: no marks of style, no invisible characters, look-alikes folded."""
     folded = unicodedata.normalize("NFKC", label)
     seen = "".join(char for char in folded if unicodedata.category(char) != "Cf")
-    return seen.strip(" *_~`\t").lower()
+    return _STYLE.sub("", seen).strip().lower()

@@ -26,10 +26,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import signals
 from bot.errors import StoreError
 from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped
-from bot.policy import Rules, decide
+from bot.policy import NOTES, Rules, decide, refusal_of
 from bot.ports import Ingested, Store
 from bot.slack.blocks import TRY_AGAIN
+from bot.slack.choices import presser
 from bot.slack.incoming import Me, Unreadable, read_event, shape
+from bot.slack.private import Respond, whisper
 
 _log = structlog.get_logger(__name__)
 
@@ -209,12 +211,26 @@ class Listeners:
     def _decide(self, message: Posted, thread: Any) -> Any:
         return decide(message, thread, self._rules)
 
-    async def _try_again(self, ack: Callable[[], Awaitable[None]], action: Mapping[str, Any]) -> None:
+    async def _try_again(
+        self,
+        ack: Callable[[], Awaitable[None]],
+        body: Mapping[str, Any],
+        action: Mapping[str, Any],
+        respond: Respond,
+    ) -> None:
+        """Anyone in the thread may have it tried again who might have asked there."""
         value = str(action.get("value", ""))
         known = _TURN.fullmatch(value)
-        ingested = await self._store.retry(int(value)) if known else Ingested("no such turn")
+        user, external = presser(body, self._me)
+        refusal = refusal_of(user, self._rules, external=external)
+        if refusal:
+            ingested = Ingested(f"not allowed to ask: {refusal}")
+        else:
+            ingested = await self._store.retry(int(value)) if known else Ingested("no such turn")
         await ack()
         _log.info("try again", turn=value if known else None, outcome=ingested.outcome)
+        if refusal:
+            self._outlets.later(whisper(respond, NOTES[refusal]))
         if ingested.wake:
             self._outlets.wake()
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -16,6 +18,8 @@ _log = structlog.get_logger(__name__)
 
 _NAMES_SECONDS = 1.5
 """A name is not worth more of the wait for an answer."""
+_ROLES_SECONDS = 3600.0
+"""Who may ask is asked anew after so long: people become guests, and leave."""
 
 
 class People:
@@ -26,6 +30,7 @@ class People:
         self._store = store
         self._me = me
         self._asking: dict[tuple[str, int], asyncio.Task[Person]] = {}
+        self._asked: dict[str, float] = {}
 
     async def acquaint(self, wanted: Collection[str], needed: Collection[str] = ()) -> dict[str, Person]:
         """Return who these people are, as far as it can be told soon; the `needed` ones for certain.
@@ -34,8 +39,10 @@ class People:
         cannot be looked up now.
         """
         known = await self._store.people(self._me.team, list({*wanted, *needed}))
-        missing = [user for user in {*wanted, *needed} if user not in known and user[:1] in ("U", "W")]
-        found = {user: await self._look_up(user, tries=5) for user in missing if user in needed}
+        people = [user for user in {*wanted, *needed} if user[:1] in ("U", "W")]
+        missing = [user for user in people if user not in known]
+        unsure = [user for user in people if user in needed and (user not in known or self._is_stale(user))]
+        found = {user: await self._look_up(user, tries=5) for user in unsure}
         try:
             async with asyncio.timeout(_NAMES_SECONDS):
                 for user in missing:
@@ -45,7 +52,14 @@ class People:
             _log.info("some names could not be looked up", reason=str(error) or type(error).__name__)
         if learned := [person for person in found.values() if person.name != person.id]:
             await self._store.learn(self._me.team, learned)
-        return known | found
+        # Roles are those of now; a name that the model was shown once stays.
+        return known | {
+            user: replace(person, name=known[user].name) if user in known else person
+            for user, person in found.items()
+        }
+
+    def _is_stale(self, user: str) -> bool:
+        return monotonic() - self._asked.get(user, -_ROLES_SECONDS) >= _ROLES_SECONDS
 
     async def look_again(self, user: str) -> Person:
         """Return who somebody is by Slack's word of now: their role may have changed. Raises `SlackError`."""
@@ -78,13 +92,14 @@ class People:
             # Whom Slack does not show may be anybody: a stranger, in doubt. The log tells of a missing scope.
             _log.warning("somebody cannot be looked up", reason=error.code)
             return Person(user, user, guest=True, external=True)
+        self._asked[user] = monotonic()
         return self._person(user, answer.get("user") or {})
 
     def _person(self, user: str, facts: Mapping[str, Any]) -> Person:
         profile = facts.get("profile") or {}
         name = profile.get("display_name") or facts.get("real_name") or facts.get("name") or user
         enterprise = (facts.get("enterprise_user") or {}).get("enterprise_id", "")
-        ours = facts.get("team_id", self._me.team) in (self._me.team, self._me.enterprise)
+        ours = facts.get("team_id") in {self._me.team, self._me.enterprise} - {""}
         ours = ours or (bool(enterprise) and enterprise == self._me.enterprise)
         return Person(
             user,

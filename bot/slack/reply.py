@@ -26,6 +26,7 @@ from bot.errors import (
 )
 from bot.events import Person
 from bot.ports import Line, Turn
+from bot.prompt import outside
 from bot.slack import blocks
 from bot.slack.pacing import Pacer
 from bot.slack.parts import Parts
@@ -94,8 +95,9 @@ class SlackReply:
         self._status.show(words)
 
     def meet(self, lines: Sequence[Line], people: Mapping[str, Person]) -> None:
-        """Learn who is in the thread. Links that its people wrote stay whole."""
-        written = frozenset[str]().union(*(links(line.text) for line in lines if line.role == "user"))
+        """Learn who is in the thread. Links that the team wrote stay whole, not those from outside."""
+        own = [line for line in lines if line.role == "user" and not outside(line, people.get(line.author))]
+        written = frozenset[str]().union(*(links(line.text) for line in own))
         self._names = {user: person.name for user, person in people.items()}
         self._links = Links(written, self._link_domains)
         self._outgoing = Outgoing(self._names, self._links)

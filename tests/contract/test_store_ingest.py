@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.policy import Ignore, Obey, Rules
+from bot.ports import Line
 
 WEEK = 7 * 24 * 3600
 
@@ -136,6 +137,29 @@ async def test_an_unreadable_event_is_kept_by_its_shape(talk):
     await talk.store.quarantine("T1", "Ev", '{"text": "str"}')
     [row] = await talk.sql("SELECT event_id, outcome, shape FROM inbox")
     assert row == {"event_id": "Ev", "outcome": "quarantined", "shape": '{"text": "str"}'}
+
+
+async def test_whose_words_they_are_is_kept_as_far_as_it_is_known(talk):
+    await talk.say(5, "@bobbin hi")
+    await talk.say(6, "a bot's", "B1", bot="B1")
+    await talk.say(7, "a stranger's", "EVE", external=True)
+    await talk.say(8, "anybody's", "MAX", external=None, mentions_others=True)
+    turn = await talk.claim()
+    before = [
+        Line("user", talk.ts(1), "B2", "old", bot=True),
+        Line("user", talk.ts(2), "ZOE", "x", unsure=True),
+    ]
+    await talk.store.backfill(turn, before)
+    kept = {line.author: (line.bot, line.external, line.unsure) for line in await talk.store.history(turn)}
+    outside = {who: found for who, found in kept.items() if who != "ANN"}
+    assert outside == {
+        "B1": (True, False, False),
+        "EVE": (False, True, False),
+        "MAX": (False, False, True),
+        "B2": (True, False, False),
+        "ZOE": (False, False, True),
+    }
+    assert kept["ANN"] == (False, False, False)
 
 
 # ---------------------------------------------------------------- notes

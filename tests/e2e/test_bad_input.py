@@ -22,7 +22,10 @@ from tests.e2e.test_crashes import at_rest, nothing_is_left
 _ACK_SECONDS = 3
 _AT_ONCE = 64
 _HANDLED = ("event", "event ignored", "interaction ignored", "try again", "an event could not be read")
-_FRAME = re.compile(r'<message from="[^"<>]+" at="\d{4}-\d\d-\d\d \d\d:\d\d UTC">(.*)</message>', re.DOTALL)
+_FRAME = re.compile(
+    r'<message from="[^"<>]+" at="\d{4}-\d\d-\d\d \d\d:\d\d UTC"(?: outside="[a-z ]+")?>(.*)</message>',
+    re.DOTALL,
+)
 _RSS_MB = 100
 _UNHURRIED = {"LEASE_SECONDS": "30", "RECOVERY_SETTLE_SECONDS": "5"}
 """So much at once may take its time."""

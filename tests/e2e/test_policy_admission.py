@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.policy import NOTES
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin
@@ -121,6 +122,29 @@ async def test_guests_may_be_refused(make: Make) -> None:
     guest = scene.slack.add_person("Gus", guest=True)
     await _joined_and_read(scene, guest)
     await _refused_once(scene, guest)
+
+
+async def test_who_has_become_a_guest_is_one(make: Make) -> None:
+    bobbin = await make(GUESTS="refuse").start()
+    scene = Scene(bobbin)
+    await scene.joined()
+    scene.slack.workspace.people[scene.ann].guest = True
+    await bobbin.stop()
+    await bobbin.start()  # within the hour Slack is not asked again by one process
+    await _refused_once(scene, scene.ann, scene.ben)
+
+
+async def test_a_person_is_told_once_whatever_they_are_refused_for(make: Make) -> None:
+    bobbin = make(GUESTS="refuse")
+    scene, elsewhere = Scene(bobbin), Scene(bobbin)
+    bobbin.settings["ALLOWED_CHANNELS"] = scene.channel
+    await bobbin.start()
+    guest = scene.slack.add_person("Gus", guest=True)
+    for place in (elsewhere, scene):
+        await place.mention("may I?", by=guest)
+        await place.heard(scene.ann)
+    assert [note["text"] for note in scene.slack.ephemerals(guest)] == [NOTES["channel"]]
+    assert len(scene.requests) == 0
 
 
 async def test_a_guest_and_a_member_who_ask_together_are_told_apart(make: Make) -> None:

@@ -4,6 +4,7 @@ import doctest
 import json
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,17 @@ import bot.prompt
 from bot.conversation import Document, Messages, Role, Text
 from bot.events import File, Person
 from bot.ports import Line, Read
-from bot.prompt import MAY_BE_SILENT, SILENT, WHO, block, messages_of, spoken, system_prompt
+from bot.prompt import (
+    MAY_BE_SILENT,
+    READING,
+    SILENT,
+    WHO,
+    block,
+    messages_of,
+    outside,
+    spoken,
+    system_prompt,
+)
 
 ANN = Person("U1", "Ann Lee")
 AT = "2026-06-29 22:00 UTC"
@@ -36,8 +47,8 @@ def test_the_examples_run():
 
 
 def test_the_permission_to_be_silent_is_part_of_the_constant_prompt_of_channels():
-    assert system_prompt(WHO, direct=True) == WHO
-    assert system_prompt(WHO, direct=False) == f"{WHO}\n\n{MAY_BE_SILENT}"
+    assert system_prompt(WHO, direct=True) == f"{WHO}\n\n{READING}"
+    assert system_prompt("You are Eve.", direct=False) == f"You are Eve.\n\n{READING}\n\n{MAY_BE_SILENT}"
     assert SILENT in MAY_BE_SILENT
 
 
@@ -65,6 +76,37 @@ def test_people_of_one_name_are_told_apart_and_the_unknown_keep_their_id():
         'from="(.*?)"', "".join(texts(rendered([line("x", f"U{n}", at=n) for n in (1, 2, 3, 4)], people)))
     )
     assert names == ["Ann Lee", "Ann Lee (2)", "Ann Lee (3)", "U4"]
+
+
+@pytest.mark.parametrize(
+    "name", ["ann lee", "Ann\u200b Lee", "Ann\u00a0Lee", "\u202eAnn Lee", "\uff21nn Lee", "Ann Lee\ufe0f"]
+)
+def test_a_name_that_only_looks_like_another_gets_a_number(name):
+    sent = "".join(texts(rendered([line("x"), line("y", "U2", at=1)], {"U1": ANN, "U2": Person("U2", name)})))
+    assert f'from="{" ".join(name.split())} (2)"' in sent
+
+
+@pytest.mark.parametrize(
+    ("more", "author", "mark"),
+    [
+        ({}, ANN, ""),
+        ({}, None, ""),
+        ({}, Person("U1", "Ann", external=True), ""),
+        ({"external": True}, None, "another organisation"),
+        ({"external": True}, ANN, "another organisation"),
+        ({"unsure": True}, ANN, ""),
+        ({"unsure": True}, None, "another organisation"),
+        ({"unsure": True}, Person("U1", "Ann", external=True), "another organisation"),
+        ({"bot": True}, None, "a bot"),
+        ({"bot": True, "external": True}, None, "a bot"),
+    ],
+)
+def test_words_from_outside_the_team_are_marked_and_in_doubt_too(more, author, mark):
+    said = Line("user", "1782770400.000000", "U1", "Hi", **more)
+    assert outside(said, author) == mark
+    [text] = texts(messages_of([said], {"U1": author} if author else {}, {said.ts: "Hi"}))
+    assert (f' outside="{mark}">' in text) == bool(mark)
+    assert mark or text.endswith('UTC">Hi</message>')
 
 
 def test_a_bare_mention_is_said_and_a_message_without_anything_left_out():

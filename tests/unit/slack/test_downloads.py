@@ -1,5 +1,6 @@
 """The token goes to Slack's own place for files and nowhere else; nothing said of a file is believed."""
 
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,6 +143,12 @@ async def test_bytes_are_counted_as_they_come(server: Server, files: Downloads):
     server.script = [server.endless]
     assert await files.fetch(server.at(size=5)) == Fetched(reason="size")
     assert server.sent < 4 * DOCUMENT_BYTES
+
+
+async def test_what_comes_packed_is_never_unpacked(server: Server, files: Downloads):
+    packed = gzip.compress(b"x" * 50_000_000)
+    server.script = [gives(packed, 200, "text/plain", **{"Content-Encoding": "gzip"})]
+    assert await files.fetch(server.at()) == Fetched(reason="withheld")
 
 
 async def test_what_says_that_it_is_too_large_is_not_asked_for(server: Server, files: Downloads):

@@ -299,7 +299,9 @@ def test_a_delivery_that_was_tried_before_is_late():
     [
         pytest.param({}, False, False, id="unsaid in our own channel"),
         pytest.param({}, True, None, id="unsaid in a shared channel"),
-        pytest.param({"team": "T1"}, True, False, id="ours in a shared channel"),
+        pytest.param({"team": "T1"}, False, False, id="ours"),
+        pytest.param({"team": "T1"}, True, None, id="only the workspace in a shared channel"),
+        pytest.param({"user_team": "T1"}, True, False, id="ours in a shared channel"),
         pytest.param({"team": "T2"}, True, True, id="theirs"),
         pytest.param({"user_team": "T2", "team": "T1"}, True, True, id="theirs by user_team"),
         pytest.param({"source_team": "T2", "user_team": "T1"}, True, True, id="theirs by source_team"),
@@ -313,7 +315,7 @@ def test_tells_outsiders(teams, shared, external):
 @pytest.mark.parametrize(("team", "external"), [("T1", False), ("E1", False), ("T2", None), ("E2", True)])
 def test_in_an_organisation_another_workspace_is_not_known_to_be_foreign(team, external):
     me = Me("T1", "UBOT", "BBOT", "E1")
-    assert posted(MENTION | {"team": team}, me, is_ext_shared_channel=True).external is external
+    assert posted(MENTION | {"user_team": team}, me, is_ext_shared_channel=True).external is external
 
 
 @pytest.mark.parametrize(

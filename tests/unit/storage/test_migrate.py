@@ -21,6 +21,7 @@ FROZEN: dict[str, str] = {
     "0006_feedback.sql": "58037aa2ed2ec67fcfcab6cf4e29d2b9ab5755f8115a3bdef748120badf1691b",
     "0007_about.sql": "124ca19b7e9169d47a10f0ae2be742886dca3f32ed4fb26761f504b85b14b2b1",
     "0008_steps.sql": "41356bbf840449bcb8de03984a312ed7d3c8fc5f2c820edeaa6ea5f53c1a5749",
+    "0009_bots.sql": "c60a4d0274c9856322b45b25afa90956b5bf85bb76fd78eb527b17384d00fbf2",
 }
 
 

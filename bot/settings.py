@@ -358,8 +358,8 @@ class Settings(BaseModel):
 
     def secrets(self) -> set[str]:
         """Return every value that opens something, AWS's and OpenTelemetry's own among them."""
-        tokens = (self.slack_bot_token, self.slack_app_token)
-        values = [token.get_secret_value() for token in tokens]
+        tokens = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret)
+        values = [token.get_secret_value() for token in tokens if token]
         return secrets_of(os.environ, [*values, self.database_url])  # noqa: TID251 the one place
 
     @classmethod

@@ -191,3 +191,8 @@ def test_a_file_that_is_no_text_is_a_named_problem(tmp_path: Path):
 def test_settings_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         load().port = 1
+
+
+def test_the_signing_secret_is_kept_out_of_the_log_like_any_token():
+    settings = Settings.load({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "5ec"}, NO_FILE)
+    assert {"xoxb-1", "5ec"} <= settings.secrets()

@@ -24,10 +24,16 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="answer in Slack (the default)")
-    commands.add_parser("sandbox", help="try Bobbin without Slack and AWS, on a page of this machine")
+    sandbox = commands.add_parser(
+        "sandbox", help="try Bobbin without Slack and AWS, on a page of this machine"
+    )
+    sandbox.add_argument(
+        "--http", action="store_true", help="deliver by requests, as Slack does in HTTP mode"
+    )
     doctor = commands.add_parser("doctor", help="check the settings, Slack, AWS and the database")
     doctor.add_argument("--json", action="store_true", help="for a machine")
-    commands.add_parser("manifest", help="print the manifest of the Slack app")
+    printed = commands.add_parser("manifest", help="print the manifest of the Slack app")
+    printed.add_argument("--http", metavar="URL", default="", help="of an app in HTTP mode, reached there")
     usage = commands.add_parser("usage", help="tell what was spent on the model")
     usage.add_argument("--by", choices=("user", "channel", "model", "day"), default="day")
     usage.add_argument("--since", default="month", metavar="YYYY-MM-DD|7d|month", help="in UTC")
@@ -45,8 +51,8 @@ def main() -> int:
         if command == "doctor":
             return _doctor(arguments)
         if command == "manifest":
-            return _manifest()
-        return _serve() if command == "serve" else _sandbox()
+            return _manifest(printed, arguments.http)
+        return _serve() if command == "serve" else _sandbox(sandbox, by_requests=arguments.http)
     except (BadConfiguration, StoreForeign) as error:
         problems = error.problems if isinstance(error, BadConfiguration) else [f"DATABASE_URL: {error}"]
         print("Bobbin cannot start with these settings:", *problems, sep="\n  ", file=sys.stderr)  # noqa: T201  what a person reads
@@ -74,12 +80,14 @@ def _serve() -> int:
     return 0
 
 
-def _sandbox() -> int:
+def _sandbox(parser: argparse.ArgumentParser, *, by_requests: bool) -> int:
     from bot.sandbox.command import run  # noqa: PLC0415
 
     settings = Settings.load(need_slack=False)
+    if by_requests and settings.sandbox_model != "scripted":
+        parser.error("--http goes with SANDBOX_MODEL=scripted: your .env may name an app token")
     configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(run(port=settings.sandbox_port, model=settings.sandbox_model))
+    asyncio.run(run(port=settings.sandbox_port, model=settings.sandbox_model, by_requests=by_requests))
     return 0
 
 
@@ -114,10 +122,14 @@ def _why(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     return 0 if found else 1
 
 
-def _manifest() -> int:
-    from bot.slack.manifest import manifest  # noqa: PLC0415
+def _manifest(parser: argparse.ArgumentParser, address: str) -> int:
+    from bot.slack.manifest import manifest, request_url  # noqa: PLC0415
 
-    print(json.dumps(manifest(), indent=2, ensure_ascii=False))  # noqa: T201  the command's result
+    try:
+        url = request_url(address) if address else ""
+    except ValueError:
+        parser.error("--http takes the public https address, for example https://bobbin.example.com")
+    print(json.dumps(manifest(url), indent=2, ensure_ascii=False))  # noqa: T201  the command's result
     return 0
 
 

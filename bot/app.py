@@ -28,10 +28,13 @@ from bot.settings import Settings
 from bot.slack.about import About
 from bot.slack.connection import Slack, connect
 from bot.slack.desk import Desk
+from bot.slack.http_mode import HttpMode
 from bot.slack.inquiries import Inquiries
+from bot.slack.intake import WayIn
 from bot.slack.listeners import Listeners, Outlets
 from bot.slack.workspace import SlackWorkspace
 from bot.turns import Limits, Turns
+from bot.waiting import LOOK_SECONDS, Waiting
 from bot.web import health_server, metrics_server
 from bot.window import tokens
 from storage import open_store
@@ -52,9 +55,7 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stopping = _stop_signal()
         process = Process(settings)
-        if settings.port is not None:
-            server = health_server(settings.host, settings.port, live=process.live, ready=process.ready)
-            await _listen(stack, "PORT", server)
+        await process.listen(stack)
         await process.observe(stack)
         opened = await _unless(stopping, _open(settings, stack))
         if opened is None:
@@ -91,16 +92,26 @@ class Process:
         self._loops: list[asyncio.Task[None]] = []
         self._background = Background()
         self._pulse = Pulse()
+        secret = settings.slack_signing_secret
+        self._http = HttpMode(secret.get_secret_value()) if settings.http_mode and secret else None
+
+    async def listen(self, stack: AsyncExitStack) -> None:
+        """Serve health, and in HTTP mode Slack's requests, which are put off until Bobbin has started."""
+        host, port = self._settings.host, self._settings.served_port
+        if port is not None:
+            events = self._http.handle if self._http else None
+            server = health_server(host, port, live=self.live, ready=self.ready, events=events)
+            await _listen(stack, "PORT", server)
 
     def live(self) -> Mapping[str, str]:
         """Each loop, and what is wrong with it: empty where it goes round."""
         return self._pulse.troubles()
 
     async def ready(self) -> Mapping[str, bool]:
-        """Whether people are served: the database takes writes, the socket is open and not deaf."""
+        """Whether people are served: the database takes writes, events can come in, Slack answers."""
         if not self._loops:
             return {"started": False}
-        slack = self._socket_mode.connected and await self._slack.reachable()
+        slack = self._way_in.connected and await self._slack.reachable()
         return {"database": await self._store.writable(), "slack": slack}
 
     async def start(self, model: BedrockModel, slack: Slack, store: Store) -> None:
@@ -147,12 +158,14 @@ class Process:
         )
         owner = f"{os.uname().nodename}:{os.getpid()}"
         beat = self._pulse.beat
+        waiting = Waiting(store, workspace.show_place, full=lambda: self._dispatcher.full)
         self._dispatcher = Dispatcher(
             store,
             turns,
             owner=owner,
             slots=settings.max_concurrent_answers,
             beat=partial(beat, "dispatch"),
+            claimed=waiting.claimed,
         )
         wake, later = self._dispatcher.wake, self._background.later
         desk = Desk(slack, store, workspace, channels, rules, facts, inquiries, wake=wake, later=later)
@@ -168,20 +181,22 @@ class Process:
         while not await _did(recovery.start):  # noqa: ASYNC110  no event tells when a database is back
             await asyncio.sleep(_STORE_AGAIN_SECONDS)
         self._store, self._slack = store, slack
-        self._socket_mode = slack.socket_mode(Listeners(store, slack.me, rules, outlets, desk.handlers))
-        rereading = slack.rereading(self._socket_mode)
-        gaps = Gaps(store, slack.me.team, listening=self._socket_mode.opened, read=rereading.read)
+        intake = slack.intake(Listeners(store, slack.me, rules, outlets, desk.handlers))
+        self._way_in: WayIn = self._http or slack.socket_mode(intake)
+        rereading = slack.rereading(intake)
+        gaps = Gaps(store, slack.me.team, listening=self._way_in.opened, read=rereading.read)
         watch = self._pulse.watch
         chores = [
             (HEARD_SECONDS, "heard", gaps.note, None),  # it waits for a socket,
             (HEARD_SECONDS, "gaps", gaps.catch_up, None),  # and it for a gap
+            (LOOK_SECONDS, "line", waiting.look, _PATIENCE),
             (SWEEP_SECONDS, "sweep", recovery.sweep, _SWEEP_PATIENCE),
             (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
         ]
         self._loops = [
             watch(asyncio.create_task(self._pulse.tick(), name="clock")),
             watch(asyncio.create_task(self._dispatcher.run(), name="dispatch"), _PATIENCE),
-            watch(asyncio.create_task(self._socket_mode.keep(), name="socket")),
+            watch(asyncio.create_task(self._way_in.keep(), name=self._way_in.name)),
             *(
                 watch(
                     asyncio.create_task(every(seconds, name, work, partial(beat, name)), name=name), patience
@@ -189,6 +204,8 @@ class Process:
                 for seconds, name, work, patience in chores
             ),
         ]
+        if self._http:
+            self._http.open(intake)
 
     async def observe(self, stack: AsyncExitStack) -> None:
         """Count and trace, where that is wanted; each library is imported only then."""
@@ -199,7 +216,7 @@ class Process:
             def standing() -> Standing:
                 if not self._loops:
                     return Standing(0, settings.max_concurrent_answers, None)
-                ages = self._socket_mode.ages
+                ages = self._way_in.ages
                 return Standing(self._dispatcher.running, settings.max_concurrent_answers, ages)
 
             metrics = Metrics(self._gauges, standing)
@@ -222,7 +239,7 @@ class Process:
 
     async def run(self, stopping: "asyncio.Future[None]", began: float) -> str:
         """Say when people are served; wait until it is told to stop, or a loop ends, by a fault: its name."""
-        opened = asyncio.create_task(self._socket_mode.opened())
+        opened = asyncio.create_task(self._way_in.opened())
         await asyncio.wait([stopping, opened, *self._loops], return_when=asyncio.FIRST_COMPLETED)
         if opened.done():
             _log.info("ready", seconds=round(monotonic() - began, 3))
@@ -237,9 +254,10 @@ class Process:
     async def stop(self) -> None:
         """Let no event in, finish what runs within the time, give the rest back."""
         began = monotonic()
-        await self._socket_mode.close()
+        await self._way_in.leave()
         left = self._settings.drain_seconds - (monotonic() - began)
         await self._dispatcher.drain(max(left, self._settings.drain_seconds / 4))
+        await self._way_in.close()
         await self._background.close(_BACKGROUND_SECONDS)
         for loop in self._loops:
             loop.cancel()
@@ -293,12 +311,13 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[BedrockModel
         )
     except BadConfiguration as error:
         problems += error.problems
+    token = settings.slack_app_token
     try:
         async with asyncio.timeout(_REFUSED_SECONDS if problems else None):
             slack = await stack.enter_async_context(
                 connect(
                     bot_token=settings.slack_bot_token.get_secret_value(),
-                    app_token=settings.slack_app_token.get_secret_value(),
+                    app_token=token.get_secret_value() if token else None,
                     api_url=settings.slack_api_url,
                     timeout=settings.slack_timeout,
                     paced=settings.slack_pacing,

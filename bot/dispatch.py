@@ -19,7 +19,10 @@ _AFTER_ERROR_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Gives every free slot to the conversation whose turn it is. `slots`: answers at once."""
+    """Gives every free slot to the conversation whose turn it is. `slots`: answers at once.
+
+    `claimed` is told of each conversation before its turn begins.
+    """
 
     def __init__(
         self,
@@ -29,12 +32,14 @@ class Dispatcher:
         owner: str,
         slots: int,
         beat: Callable[[], None] = lambda: None,
+        claimed: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._turns = turns
         self._owner = owner
         self._slots = slots
         self._beat = beat
+        self._claimed = claimed
         # By task: after a freeze the same turn may be claimed again while its stale run still ends.
         self._running: dict[asyncio.Task[None], tuple[int, Lease]] = {}
         self._news = asyncio.Event()
@@ -45,6 +50,11 @@ class Dispatcher:
     def running(self) -> int:
         """How many turns are being worked on."""
         return len(self._running)
+
+    @property
+    def full(self) -> bool:
+        """Whether every slot is taken."""
+        return len(self._running) >= self._slots
 
     def wake(self) -> None:
         """Something may be there to do."""
@@ -103,6 +113,7 @@ class Dispatcher:
                 return
 
     def _start(self, turn: Turn) -> None:
+        self._claimed(turn.conversation)
         lease = self._turns.lease(turn)
         task = asyncio.create_task(self._turns.run(turn, lease), name=f"turn {turn.id}")
         self._running[task] = (turn.id, lease)

@@ -17,6 +17,7 @@ from bot.checks import Check, Clock, Outcome, wrong_settings
 from bot.errors import BadConfiguration, StoreError
 from bot.settings import Settings
 from bot.slack import doctor as slack_doctor
+from bot.slack import http_doctor
 from bot.telemetry import masked
 from storage import doctor as storage_doctor
 from storage import spending
@@ -107,12 +108,20 @@ def _found(name: str, task: asyncio.Task[list[Check]] | None) -> list[Check]:
 
 
 async def _slack(settings: Settings, clock: Clock) -> list[Check]:
-    return await slack_doctor.examine(
+    app_token = settings.slack_app_token
+    checks = await slack_doctor.examine(
         bot_token=settings.slack_bot_token.get_secret_value(),
-        app_token=settings.slack_app_token.get_secret_value(),
+        app_token=app_token.get_secret_value() if app_token else None,
         api_url=settings.slack_api_url,
         clock=clock,
     )
+    secret = settings.slack_signing_secret
+    if not settings.http_mode or secret is None:
+        return checks
+    return [
+        *checks,
+        *await http_doctor.examine(secret.get_secret_value(), settings.host, settings.served_port or 0),
+    ]
 
 
 async def _aws(settings: Settings, clock: Clock) -> list[Check]:

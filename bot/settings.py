@@ -40,13 +40,25 @@ class Row(NamedTuple):
 
 
 def _token(prefix: str) -> AfterValidator:
-    def check(token: SecretStr) -> SecretStr:
+    def check(token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not token.get_secret_value():
+            raise ValueError(
+                "it is missing, and so is SLACK_SIGNING_SECRET; "
+                "Socket Mode needs the one, HTTP mode the other"
+            )
         # Slack promises nothing about a token but its prefix.
-        if not token.get_secret_value().startswith(prefix):
+        if token is not None and not token.get_secret_value().startswith(prefix):
             raise ValueError(f"it must start with {prefix}")
         return token
 
     return AfterValidator(check)
+
+
+def _signing_secret(secret: SecretStr | None) -> SecretStr | None:
+    value = secret.get_secret_value() if secret else "-"
+    if re.search(r"\s", value) or value.startswith(("xox", "xapp-")):
+        raise ValueError("it must be the Signing Secret from the app's page Basic Information, and no token")
+    return secret
 
 
 def _ids(initials: str) -> BeforeValidator:
@@ -95,6 +107,8 @@ def _family(name: str) -> str:
     return name
 
 
+_HTTP_PORT = 3000
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Usd = Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
@@ -120,14 +134,23 @@ class Settings(BaseModel):
 
     slack_bot_token: Annotated[SecretStr, _token("xoxb-"), _About("the app's bot token", "xoxb-…", "none")]
     slack_app_token: Annotated[
-        SecretStr,
+        SecretStr | None,
         _token("xapp-"),
         _About(
-            "the app-level token with `connections:write`; this version connects by Socket Mode only",
+            "the app-level token with `connections:write`: Socket Mode; without it, HTTP mode",
             "xapp-…",
             "none",
         ),
-    ]
+    ] = None
+    slack_signing_secret: Annotated[
+        SecretStr | None,
+        AfterValidator(_signing_secret),
+        _About(
+            "the app's signing secret, which HTTP mode needs; not read in Socket Mode",
+            "0123456789abcdef0123456789abcdef",
+            "none",
+        ),
+    ] = None
     slack_api_url: Annotated[
         str,
         AfterValidator(_api_url),
@@ -202,9 +225,14 @@ class Settings(BaseModel):
     bedrock_idle_seconds: Annotated[
         Seconds, _About("no word from the model for so long is one failed try", "120")
     ] = 120
-    host: Annotated[str, _About("the address that health is served on", "127.0.0.1")] = "0.0.0.0"  # noqa: S104 probes come from outside
+    host: Annotated[str, _About("the address that `PORT` is served on", "127.0.0.1")] = "0.0.0.0"  # noqa: S104 probes come from outside
     port: Annotated[
-        Port | None, _About("serves `/healthz` and `/readyz`, and nothing else", "3000", "off")
+        Port | None,
+        _About(
+            "serves `/healthz`, `/readyz` and in HTTP mode `/slack/events`, and nothing else",
+            "3000",
+            "3000 in HTTP mode, else off",
+        ),
     ] = None
     lease_seconds: Annotated[
         Seconds, _About("how long a conversation waits for a process that gives no sign of life", "60")
@@ -288,6 +316,16 @@ class Settings(BaseModel):
     sandbox_port: Annotated[Port, _About("the port of the sandbox's page", "8080")] = 8080
 
     @property
+    def http_mode(self) -> bool:
+        """Whether Slack sends requests, and no socket is opened."""
+        return self.slack_app_token is None
+
+    @property
+    def served_port(self) -> int | None:
+        """The port to listen on; None: nothing is served."""
+        return _HTTP_PORT if self.port is None and self.http_mode else self.port
+
+    @property
     def slack_timeout(self) -> float:
         """Seconds that one Slack call may take: over before its effect would count as never to come."""
         return min(10, self.recovery_settle_seconds, self.lease_seconds / 3)
@@ -311,6 +349,8 @@ class Settings(BaseModel):
         values |= _filled(environ)
         if not need_slack:
             values |= {"SLACK_BOT_TOKEN": "xoxb-none", "SLACK_APP_TOKEN": "xapp-none"}
+        if "SLACK_SIGNING_SECRET" not in values:
+            values.setdefault("SLACK_APP_TOKEN", "")  # one of them there must be
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -318,8 +358,8 @@ class Settings(BaseModel):
 
     def secrets(self) -> set[str]:
         """Return every value that opens something, AWS's and OpenTelemetry's own among them."""
-        tokens = (self.slack_bot_token, self.slack_app_token)
-        values = [token.get_secret_value() for token in tokens]
+        tokens = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret)
+        values = [token.get_secret_value() for token in tokens if token]
         return secrets_of(os.environ, [*values, self.database_url])  # noqa: TID251 the one place
 
     @classmethod

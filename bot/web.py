@@ -1,31 +1,64 @@
-"""Health and readiness over HTTP."""
+"""What is served over HTTP: health and readiness, and in HTTP mode Slack's requests.
 
+Whoever may reach the port may be slow, broken or hostile: headers must come within seconds and are few,
+nothing is unpacked, and no more connections than a number are held at once.
+"""
+
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from time import monotonic
+from types import MappingProxyType
+from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 Checks = Mapping[str, bool | str]
 """What is checked, and whether it is well; or, as a text, what is wrong with it, empty: nothing."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CONNECTIONS = 1000
+FIRST_SECONDS = 10.0
+"""A connection that has brought no whole head of a request by then is closed."""
+_IDLE_SECONDS = 75.0
+"""Longer than load balancers keep an idle connection: they close it first, and lose no request."""
+_RECENT_SECONDS = 1.0
+_LIMITS: Mapping[str, Any] = {
+    "keepalive_timeout": _IDLE_SECONDS,
+    "lingering_time": 1.0,  # of a body that was not read: who gets an answer before its end should see it
+    "max_headers": 64,
+    "max_field_size": 4096,
+    "auto_decompress": False,
+}
 
 
 @asynccontextmanager
 async def health_server(
-    host: str, port: int, *, live: Callable[[], Checks], ready: Callable[[], Awaitable[Checks]]
+    host: str,
+    port: int,
+    *,
+    live: Callable[[], Checks],
+    ready: Callable[[], Awaitable[Checks]],
+    events: Handler | None = None,
 ) -> AsyncIterator[int]:
-    """Serve GET /healthz and /readyz while inside; gives the port (0 asks for a free one).
+    """Serve while inside: GET /healthz and /readyz, POST /slack/events; gives the port (0: a free one).
 
-    Each answers `{"ok": bool, "checks": {name: bool}}`, with 503 and `"reasons": {name: text}` where one
-    check fails. Raises `OSError` where the address is taken or not ours.
+    The first two answer `{"ok": bool, "checks": {name: bool}}`, with 503 and `"reasons": {name: text}` where
+    one check fails. Raises `OSError` where the address is taken or not ours.
     """
 
     async def healthz(_request: web.Request) -> web.Response:
         return _answer(live())
 
-    async def readyz(_request: web.Request) -> web.Response:
-        return _answer(await ready())
+    recent = _recent(ready)
 
-    async with _served(host, port, {"/healthz": healthz, "/readyz": readyz}) as serving:
+    async def readyz(_request: web.Request) -> web.Response:
+        return _answer(await recent())
+
+    posts = {"/slack/events": events} if events else {}
+    async with _served(host, port, {"/healthz": healthz, "/readyz": readyz}, posts) as serving:
         yield serving
 
 
@@ -44,19 +77,98 @@ async def metrics_server(
 
 @asynccontextmanager
 async def _served(
-    host: str, port: int, routes: Mapping[str, Callable[[web.Request], Awaitable[web.Response]]]
+    host: str, port: int, gets: Mapping[str, Handler], posts: Mapping[str, Handler] = MappingProxyType({})
 ) -> AsyncIterator[int]:
-    app = web.Application()
-    for path, handler in routes.items():
+    door = _Door()
+    app = web.Application(middlewares=[door.greet])
+    for path, handler in gets.items():
         app.router.add_get(path, handler)
+    for path, handler in posts.items():
+        app.router.add_post(path, handler)
     app.on_response_prepare.append(_without_version)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, logger=_logger(), **_LIMITS)
     await runner.setup()
+    assert runner.server is not None  # noqa: S101  it is, after the setup
+    door.server = runner.server
     try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
+        listening = await asyncio.get_running_loop().create_server(door.connection, host, port, backlog=1024)
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            listening.close()
     finally:
         await runner.cleanup()
+        door.close()
+
+
+class _Door:
+    """Lets connections in: so many at once, and none that stands there without a word."""
+
+    server: web.Server
+
+    def __init__(self) -> None:
+        self._silent: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
+
+    def connection(self) -> asyncio.Protocol:
+        """Make what reads a new connection."""
+        if len(self.server.connections) >= CONNECTIONS:
+            return _Closed()
+        protocol = self.server()
+        later = asyncio.get_running_loop().call_later
+        self._silent[protocol] = later(FIRST_SECONDS, self._turn_out, protocol)
+        return protocol
+
+    @web.middleware
+    async def greet(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """A request has come."""
+        if timer := self._silent.pop(request.protocol, None):
+            timer.cancel()
+        return await handler(request)
+
+    def close(self) -> None:
+        """Forget everybody."""
+        for timer in self._silent.values():
+            timer.cancel()
+
+    def _turn_out(self, protocol: web.RequestHandler) -> None:
+        del self._silent[protocol]
+        protocol.force_close()
+
+
+class _Closed(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _logger() -> logging.Logger:
+    """The log without what is no HTTP: it is refused, and may be anybody's words."""
+    logger = logging.getLogger("bot.web.server")
+    logger.addFilter(_ours)
+    return logger
+
+
+def _ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return not isinstance(error, HttpProcessingError)
+
+
+def _recent(ready: Callable[[], Awaitable[Checks]]) -> Callable[[], Awaitable[Checks]]:
+    """The same, asked at most once a second: it writes to the disk and calls Slack, and anybody may ask."""
+    one_at_a_time = asyncio.Lock()
+    known: Checks = {}
+    until = 0.0
+
+    async def answer() -> Checks:
+        nonlocal known, until
+        async with one_at_a_time:
+            if monotonic() >= until:
+                known = await ready()
+                until = monotonic() + _RECENT_SECONDS
+            return known
+
+    return answer
 
 
 def _answer(checks: Checks) -> web.Response:

@@ -170,6 +170,20 @@ WITH RECURSIVE team(id) AS (
 )
 SELECT id, lease_owner FROM head ORDER BY team_round, place, id LIMIT :limit
 
+-- in_line
+-- Who waits for a slot: what `claimable` would choose from. A conversation may be told so where it was called.
+SELECT c.id, c.team_id, c.channel_id, c.thread_ts,
+    row_number() OVER (PARTITION BY c.team_id ORDER BY c.place, c.id) - 1 AS ahead,
+    CASE WHEN c.direct = 1 OR EXISTS (SELECT 1 FROM message m WHERE m.conversation_id = c.id
+        AND m.turn_id IS NULL AND m.summons = 1 AND m.deleted_at IS NULL) THEN 1 ELSE 0 END AS summoned
+FROM conversation c
+WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
+ORDER BY ahead, c.team_id LIMIT 1000
+
+-- wants_nothing
+-- Whether what a conversation waited for is gone.
+SELECT id FROM conversation WHERE id = :conversation AND pending_at IS NULL
+
 -- lease
 -- Take it; the new fence makes every write of an older owner fail.
 UPDATE conversation SET lease_owner = :owner, lease_until = :until, fence = fence + 1

@@ -25,6 +25,7 @@ from bot.ports import (
     Line,
     Part,
     Place,
+    Queued,
     Read,
     SettingName,
     Stop,
@@ -85,6 +86,14 @@ class ConversationStore(Store):
     async def claim(self, owner: str, limit: int) -> list[Turn]:
         """See `Store`."""
         return await self._connector.write(turns.claim(owner, limit, self._lease))
+
+    async def in_line(self) -> list[Queued]:
+        """See `Store`."""
+        return await self._connector.read(turns.in_line())
+
+    async def idle(self, conversations: Collection[int]) -> list[int]:
+        """See `Store`."""
+        return await self._connector.read(turns.idle(conversations))
 
     async def extend(self, turn: Turn) -> str | None:
         """See `Store`."""

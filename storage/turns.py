@@ -4,13 +4,13 @@ Whoever writes for a turn first holds its conversation with the fence of its cla
 fails, somebody else owns it now, and nothing is written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from bot.conversation import ThreadKey
 from bot.policy import counted_as
-from bot.ports import Finish, How, Ingested, Line, Part, Stop, Turn
+from bot.ports import Finish, How, Ingested, Line, Part, Queued, Stop, Turn
 from bot.trail import Step
 from storage.arrivals import DAY, clock, files_json, line_up, note_due
 from storage.connector import Query, Row, Transaction
@@ -34,6 +34,28 @@ def claim(owner: str, limit: int, lease: int) -> Transaction[list[Turn]]:
 def _note(turn: int, steps: Sequence[Step]) -> Transaction[None]:
     for step in steps:
         yield Query("add_step", {"turn": turn, **asdict(step)})
+
+
+def in_line() -> Transaction[list[Queued]]:
+    """Who waits for a slot."""
+    now = yield from clock()
+    return [
+        Queued(
+            row["id"],
+            ThreadKey(row["team_id"], row["channel_id"], row["thread_ts"]),
+            row["ahead"],
+            bool(row["summoned"]),
+        )
+        for row in (yield Query("in_line", {"now": now}))
+    ]
+
+
+def idle(conversations: Collection[int]) -> Transaction[list[int]]:
+    """Which of these have nothing to answer."""
+    found: list[int] = []
+    for conversation in conversations:
+        found += [row["id"] for row in (yield Query("wants_nothing", {"conversation": conversation}))]
+    return found
 
 
 def _open(conversation: Row, now: int, *, died: bool) -> Transaction[Turn | None]:

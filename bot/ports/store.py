@@ -18,6 +18,7 @@ from bot.ports.turn import (
     Line,
     Part,
     Place,
+    Queued,
     Read,
     Summary,
     Turn,
@@ -57,6 +58,14 @@ class Store(Protocol):
 
     async def claim(self, owner: str, limit: int) -> list[Turn]:
         """Take up to `limit` conversations that have something to answer: by workspace, person, wait."""
+        ...
+
+    async def in_line(self) -> list[Queued]:
+        """Who could be claimed but for want of a slot, by workspace and place; a thousand at most."""
+        ...
+
+    async def idle(self, conversations: Collection[int]) -> list[int]:
+        """Which of these have nothing to answer any more."""
         ...
 
     async def extend(self, turn: Turn) -> str | None:

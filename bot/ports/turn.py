@@ -71,6 +71,18 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """A conversation that waits for a free slot."""
+
+    conversation: int
+    thread: ThreadKey
+    ahead: int
+    """How many of its workspace go first."""
+    summoned: bool
+    """Somebody called Bobbin there, and so may be told that they wait."""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One stored message of a conversation, in the order the model reads them."""
 

@@ -126,6 +126,10 @@ class Workspace(Protocol):
         """Whether somebody may set what holds for a channel; asked anew each time."""
         ...
 
+    async def show_place(self, thread: ThreadKey, ahead: int | None) -> None:
+        """Show in a thread that it waits behind so many; None: that it does not wait any more."""
+        ...
+
     async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str, words: Words = NO_WORDS) -> None:
         """Tell somebody privately, about their message `ts`: a key of `policy.NOTES` and what fills it in.
 

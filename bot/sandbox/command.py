@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,11 +24,23 @@ _ALWAYS = {"HOST": "127.0.0.1", "NO_PROXY": "127.0.0.1", "LOG_FORMAT": "console"
 _ALWAYS |= {"LEASE_SECONDS": "10", "RECOVERY_SETTLE_SECONDS": "1"}  # a crash is mended soon
 _ALWAYS |= {"LOG_LEVEL": "DEBUG"}  # the page shows it
 _AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true"}
-_ASTRAY = ("aws_", "bedrock_", "port", "metrics_", "http_proxy", "https_proxy", "all_proxy")
+_ASTRAY = (
+    "aws_",
+    "bedrock_",
+    "slack_app_token",
+    "port",
+    "metrics_",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+)
 
 
-async def run(*, port: int, model: Literal["scripted", "bedrock"]) -> None:
-    """Serve the page on `port` (0: a free one) until SIGTERM or SIGINT. `SystemExit` where it cannot."""
+async def run(*, port: int, model: Literal["scripted", "bedrock"], by_requests: bool = False) -> None:
+    """Serve the page on `port` (0: a free one) until SIGTERM or SIGINT. `SystemExit` where it cannot.
+
+    Slack delivers over a socket, or `by_requests`.
+    """
     slack, stopping = Slack(), asyncio.Event()
 
     def stop() -> None:
@@ -41,7 +54,11 @@ async def run(*, port: int, model: Literal["scripted", "bedrock"]) -> None:
         stack.push_async_callback(slack.close)
         await slack.start()
         _furnish(slack)
-        variables = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token}
+        variables = {"SLACK_BOT_TOKEN": slack.bot_token}
+        if by_requests:
+            variables |= {"SLACK_SIGNING_SECRET": slack.signing_secret, "PORT": str(served := free_port())}
+        else:
+            variables |= {"SLACK_APP_TOKEN": slack.app_token}
         variables |= {"SLACK_API_URL": slack.api_url, "DATABASE_URL": f"sqlite:///{home}/bobbin.db"}
         variables |= {"PYTHONPATH": os.pathsep.join(sys.path), **_ALWAYS}
         inherited = dict(os.environ)  # noqa: TID251  handed on whole to a process, not read as settings
@@ -64,6 +81,8 @@ async def run(*, port: int, model: Literal["scripted", "bedrock"]) -> None:
         except OSError as error:
             reason = f"SANDBOX_PORT: port {port} cannot be had ({os.strerror(error.errno or 0)})."
             raise SystemExit(f"{reason} Choose another, for example SANDBOX_PORT={port + 1}.") from None
+        if by_requests:
+            stack.enter_context(_verifying(slack, f"http://127.0.0.1:{served}/slack/events"))
         with suppress(TimeoutError):
             await slack.wait_for(lambda: slack.connected or bobbin.refused or stopping.is_set(), timeout=60)
         if not slack.connected and not stopping.is_set():
@@ -72,6 +91,24 @@ async def run(*, port: int, model: Literal["scripted", "bedrock"]) -> None:
         print(f"Bobbin's log: {bobbin.log}")  # noqa: T201  what a person reads
         print(f"Bobbin's sandbox: {address}  (Ctrl-C ends it)", flush=True)  # noqa: T201  the same
         await stopping.wait()
+
+
+@contextmanager
+def _verifying(slack: Slack, url: str) -> Iterator[None]:
+    """Verify the address meanwhile; without an answer nothing is delivered."""
+    verifying = asyncio.ensure_future(slack.requests.verify(url, 60))
+    verifying.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        yield
+    finally:
+        verifying.cancel()
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses just now."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
 
 
 async def _manifest(directory: Path, environment: Mapping[str, str]) -> dict[str, Any]:

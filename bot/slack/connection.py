@@ -17,6 +17,7 @@ from bot.slack.api import SlackAPI
 from bot.slack.downloads import Downloads, origin_of_files
 from bot.slack.history import NOTICE_EVENT, History
 from bot.slack.incoming import Me
+from bot.slack.intake import Intake
 from bot.slack.listeners import Listeners
 from bot.slack.pacing import Pacer
 from bot.slack.proxies import proxy_for
@@ -51,15 +52,20 @@ class Slack:
     session: aiohttp.ClientSession
     me: Me
     bot_token: str
-    app_token: str
+    app_token: str | None
+    """None: events come by requests."""
     socket_url: str
     downloads: Downloads
     uploads: Uploads
     known_at: float
     """monotonic() when `socket_url` was given: its ticket does not keep."""
 
-    def socket_mode(self, listeners: Listeners) -> SocketMode:
-        """Prepare what brings events to these listeners; not open yet."""
+    def intake(self, listeners: Listeners) -> Intake:
+        """Prepare what gives these listeners all that comes."""
+        return Intake(listeners.bolt(self.client, self.bot_token), listeners.quarantine)
+
+    def socket_mode(self, intake: Intake) -> SocketMode:
+        """Prepare the socket that brings events; not open yet."""
         tickets = [(self.socket_url, self.known_at)]
 
         async def address() -> str:
@@ -69,12 +75,11 @@ class Slack:
             opened = await self.api.call("apps.connections.open", app_token=self.app_token)
             return str(opened.get("url", ""))
 
-        app = listeners.bolt(self.client, self.bot_token)
-        return SocketMode(app, self.session, address, listeners.quarantine)
+        return SocketMode(intake, self.session, address)
 
-    def rereading(self, socket_mode: SocketMode) -> Rereading:
+    def rereading(self, intake: Intake) -> Rereading:
         """Prepare what reads missed talk again, and takes it in by the way of events."""
-        return Rereading(History(self.api, self.me), socket_mode.again)
+        return Rereading(History(self.api, self.me), intake.again)
 
     async def welcome(self, invited: Invited) -> None:
         """Say once in a channel what Bobbin reads and keeps; never again, even if the answer is lost."""
@@ -126,12 +131,14 @@ _REMEDIES: Mapping[str, str] = {
 async def connect(
     *,
     bot_token: str,
-    app_token: str,
+    app_token: str | None,
     api_url: str,
     timeout: float,  # noqa: ASYNC109  that of one call
     paced: bool,
 ) -> AsyncIterator[Slack]:
     """Find out who Bobbin is, waiting for Slack if it is out of reach. `timeout` is one call's, in seconds.
+
+    Without an app token no socket is asked for.
 
     Raises `BadConfiguration` where Slack refuses a token.
     """
@@ -143,10 +150,12 @@ async def connect(
         client.proxy = proxy_for(api_url)  # the SDK knows no NO_PROXY
         api = SlackAPI(client, Pacer(on=paced))
         problems: list[str] = []
-        facts, opened = await asyncio.gather(
-            _answered(api, "auth.test", "SLACK_BOT_TOKEN", problems),
-            _answered(api, "apps.connections.open", "SLACK_APP_TOKEN", problems, app_token=app_token),
-        )
+        asked = [_answered(api, "auth.test", "SLACK_BOT_TOKEN", problems)]
+        if app_token is not None:
+            asked.append(
+                _answered(api, "apps.connections.open", "SLACK_APP_TOKEN", problems, app_token=app_token)
+            )
+        facts, *opened = await asyncio.gather(*asked)
         if problems:
             raise BadConfiguration(problems)
         me = Me(
@@ -164,7 +173,7 @@ async def connect(
             me,
             bot_token,
             app_token,
-            str(opened.get("url", "")),
+            str(opened[0].get("url", "")) if opened else "",
             Downloads(api, session, bot_token, origin),
             Uploads(api, session, origin),
             monotonic(),

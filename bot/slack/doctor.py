@@ -71,11 +71,16 @@ class _Api:
         return _Answer(data, "" if data.get("ok") else str(data["error"]), scopes=scopes)
 
 
-async def examine(*, bot_token: str, app_token: str, api_url: str, clock: Clock) -> list[Check]:
-    """Ask Slack. A socket is opened and closed at once: an event that comes just then comes again."""
+async def examine(*, bot_token: str, app_token: str | None, api_url: str, clock: Clock) -> list[Check]:
+    """Ask Slack. A socket is opened and closed at once: an event that comes just then comes again.
+
+    Without an app token none is opened: HTTP mode.
+    """
     limit = aiohttp.ClientTimeout(total=_SECONDS)
     async with aiohttp.ClientSession(timeout=limit, trust_env=True) as session:
         api = _Api(session, api_url, clock)
+        if app_token is None:
+            return (await _bot(api, bot_token))[0]
         (checks, theirs), (more, ours) = await asyncio.gather(_bot(api, bot_token), _socket(api, app_token))
     checks += more
     if theirs and ours:

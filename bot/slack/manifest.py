@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from bot.slack.agent import PROMPTS
 from bot.slack.commands import COMMAND, DESCRIPTION, HINT
 from bot.slack.listeners import SUBSCRIPTIONS
 from bot.slack.shortcuts import SHORTCUTS
+
+EVENTS_PATH = "/slack/events"
 
 SCOPES: Mapping[str, str] = {
     "app_mentions:read": "to hear when Bobbin is mentioned",
@@ -28,8 +31,13 @@ SCOPES: Mapping[str, str] = {
 """Each scope that is asked for, and what for."""
 
 
-def manifest() -> dict[str, Any]:
-    """Return the manifest; lengths keep to Slack's schema of June 2026."""
+def manifest(url: str = "") -> dict[str, Any]:
+    """Return the manifest; lengths keep to Slack's schema of June 2026.
+
+    With the address of an HTTP mode, up to /slack/events, all requests go there, and Socket Mode is off.
+    """
+    by_requests = {"request_url": url} if url else {}
+    by_url = {"url": url} if url else {}
     return {
         "_metadata": {"major_version": 1, "minor_version": 1},
         "display_information": {
@@ -53,15 +61,33 @@ def manifest() -> dict[str, Any]:
                 for callback_id, (name, description) in SHORTCUTS.items()
             ],
             "slash_commands": [
-                {"command": COMMAND, "description": DESCRIPTION, "usage_hint": HINT, "should_escape": True}
+                {
+                    "command": COMMAND,
+                    "description": DESCRIPTION,
+                    "usage_hint": HINT,
+                    "should_escape": True,
+                    **by_url,
+                }
             ],
         },
         "oauth_config": {"scopes": {"bot": sorted(SCOPES)}},
         "settings": {
-            "event_subscriptions": {"bot_events": sorted(SUBSCRIPTIONS)},
-            "interactivity": {"is_enabled": True},  # buttons, modals, shortcuts
+            "event_subscriptions": {"bot_events": sorted(SUBSCRIPTIONS), **by_requests},
+            "interactivity": {"is_enabled": True, **by_requests},  # buttons, modals, shortcuts
             "org_deploy_enabled": False,
-            "socket_mode_enabled": True,
+            "socket_mode_enabled": not url,
             "token_rotation_enabled": False,
         },
     }
+
+
+def request_url(address: str) -> str:
+    """Complete the address that Slack is to send requests to: a host alone stands for all of it.
+
+    Raises `ValueError` where Slack would not take it: it wants https, and a host that it can reach.
+    """
+    parts = urlsplit(address if "://" in address else f"https://{address}")
+    if parts.scheme != "https" or not parts.hostname or "." not in parts.hostname or parts.query:
+        raise ValueError(address)
+    path = parts.path.rstrip("/")
+    return f"https://{parts.netloc}{path if path.endswith(EVENTS_PATH) else path + EVENTS_PATH}"

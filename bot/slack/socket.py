@@ -9,14 +9,15 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
-from typing import Any
 
 import structlog
 from aiohttp import ClientWebSocketResponse, WSMessage, WSMsgType
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+
+from bot.slack.intake import Envelope
 
 _log = structlog.get_logger(__name__)
 
@@ -29,8 +30,6 @@ _DEAF_PINGS = 2
 
 _ACKS_SECONDS = 3.0
 """Slack waits no longer for an ack."""
-
-Envelope = Mapping[str, Any]
 
 _ENVELOPE_ID = re.compile(r'"envelope_id"\s*:\s*"([\w-]{1,100})"')
 

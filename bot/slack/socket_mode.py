@@ -1,34 +1,27 @@
-"""Socket Mode: keeps a socket to Slack open, and gives what it brings to Bolt.
+"""Socket Mode: keeps a socket to Slack open, and acks what it brings once that is kept.
 
 Slack ends each socket about hourly, and says so before: the next is opened first, and the old one stays
 for what is still under way.
-
-Between the socket and Bolt stands one thing: what Bolt answers with an error because it cannot parse it
-is quarantined and acked, so that it is not delivered again and again.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic, time
-from typing import Any
 
 import aiohttp
 import structlog
-from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
-from slack_bolt.async_app import AsyncApp
-from slack_bolt.response import BoltResponse
-from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_bolt.adapter.socket_mode.async_internals import send_async_response
 from slack_sdk.socket_mode.response import SocketModeResponse
 
 from bot import signals
-from bot.errors import SlackError, SlackUnreachable, StoreError, StoreUnavailable
+from bot.errors import SlackError, SlackUnreachable, StoreError
+from bot.slack.intake import Envelope, Intake, request_of
 from bot.slack.proxies import proxy_for
-from bot.slack.socket import Envelope, Socket
+from bot.slack.socket import Socket
 
 _log = structlog.get_logger(__name__)
 
-_OK, _NOT_FOUND = 200, 404
 _HELLO_SECONDS = 10.0
 _STAYS_SECONDS = 5.0
 """The old socket, after the new one's hello: what Slack sent to it is acked there."""
@@ -42,23 +35,21 @@ _REMEDIES: Mapping[str, str] = {
 
 _FAREWELLS = ("warning", "refresh_requested", "silent", "closed", *_REMEDIES)
 
-Quarantine = Callable[[Any, str], Awaitable[None]]
-
 
 class SocketMode:
     """The way in. `address` gives a new socket's address, good for one use, or raises `SlackError`."""
 
+    name = "socket"
+
     def __init__(
         self,
-        app: AsyncApp,
+        intake: Intake,
         session: aiohttp.ClientSession,
         address: Callable[[], Awaitable[str]],
-        quarantine: Quarantine,
     ) -> None:
-        self._app = app
+        self._intake = intake
         self._session = session
         self._address = address
-        self._quarantine = quarantine
         self._sockets: dict[Socket, asyncio.Task[None]] = {}
         self._open = asyncio.Event()
         self._wanted = asyncio.Event()
@@ -111,19 +102,16 @@ class SocketMode:
         finally:
             await self.close()
 
+    async def leave(self) -> None:
+        """See `WayIn`."""
+        await self.close()
+
     async def close(self) -> None:
         """Close every socket once its acks have gone out: no event comes in any more."""
         self._wanted.clear()
         for farewell in self._farewells:
             farewell.cancel()
         await asyncio.gather(*(socket.close() for socket in self._sockets))
-
-    async def again(self, payload: Mapping[str, Any]) -> None:
-        """Take an event in as if Slack delivered it late. Raises `StoreError` where it could not be kept."""
-        request = {"type": "events_api", "envelope_id": "", "payload": payload, "retry_attempt": 1}
-        response = await self._take(request)
-        if response is not None and response.status != _OK:
-            raise StoreUnavailable("an event that was read again was not kept")
 
     # ------------------------------------------------------------ sockets
 
@@ -179,29 +167,14 @@ class SocketMode:
         """Give an envelope to Bolt; ack it once what it brought is kept."""
         began = time()
         try:
-            response = await self._take(envelope)
+            response = await self._intake.take(envelope)
         except StoreError as error:
             _log.warning("an unreadable event was not kept: it is not acked", error=str(error))
             return
         if response is None:
             await socket.send_socket_mode_response(SocketModeResponse(str(envelope["envelope_id"])))
         else:
-            await send_async_response(socket, _request(envelope), response, began)
-
-    async def _take(self, envelope: Envelope) -> BoltResponse | None:
-        """Return Bolt's answer, or None for what it cannot read: that is quarantined.
-
-        Raises `StoreError` where it could not be.
-        """
-        try:
-            response: BoltResponse = await run_async_bolt_app(self._app, _request(envelope))
-            reason = "no handler" if response.status == _NOT_FOUND else ""
-        except Exception as error:  # noqa: BLE001  Bolt reads fields before any handler, and may fail in any way
-            reason = type(error).__name__
-        if not reason:
-            return response
-        await self._quarantine(envelope.get("payload"), reason)
-        return None
+            await send_async_response(socket, request_of(envelope), response, began)
 
 
 def _named(farewell: str) -> str:
@@ -211,13 +184,3 @@ def _named(farewell: str) -> str:
 async def _retire(socket: Socket) -> None:
     await asyncio.sleep(_STAYS_SECONDS)
     await socket.close()
-
-
-def _request(envelope: Envelope) -> SocketModeRequest:
-    """Raise where an event has no type: Bolt swallows that, and answers as if a handler had failed."""
-    request = SocketModeRequest.from_dict(dict(envelope))
-    if request is None:
-        raise TypeError
-    if request.type == "events_api" and not isinstance(request.payload["event"]["type"], str):
-        raise TypeError
-    return request

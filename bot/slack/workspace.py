@@ -109,6 +109,19 @@ class SlackWorkspace(Workspace):
             return user in self._admins
         return (await self._people.look_again(user)).admin
 
+    async def show_place(self, thread: ThreadKey, ahead: int | None) -> None:
+        """See `Workspace`. In a DM too it is a line of words, which fades by itself: nothing runs yet."""
+        way = f"status in {thread.channel}"
+        if not self._abilities.has(way):
+            return
+        words = "" if ahead is None else f"queued, {ahead} ahead" if ahead else "queued, next in line"
+        where = {"channel_id": thread.channel, "thread_ts": thread.thread_ts}
+        try:
+            await self._api.call("assistant.threads.setStatus", status=words, **where)
+        except SlackNotAllowed as error:
+            self._abilities.refuse(way)
+            _log.info("status is not shown in this way here", way=way, reason=error.code)
+
     async def tell(self, thread: ThreadKey, ts: str, user: str, reason: str, words: Words = NO_WORDS) -> None:
         """See `Workspace`. A note that cannot be given is only logged."""
         # Slack shows a private note in a thread only where there is one already.

@@ -16,6 +16,7 @@ from typing import Any
 from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import questions, violations
 from tests.chaos.stage import all_quiet, stage
+from tests.e2e.conftest import by_requests
 
 LEASE = 1.5
 ROUNDS_ON_ONE_STAGE = 25
@@ -39,6 +40,8 @@ _FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 _FAULTY = 0.3
 """In so many of the rounds."""
 _FROZEN = 0.2
+_BY_REQUESTS = 0.5
+"""So many of the stages are in HTTP mode."""
 
 
 @dataclass
@@ -96,6 +99,8 @@ async def _on_one_stage(folder: Path, rounds: int, seed: str) -> Tally:
     tally = Tally(0)
     async with stage(folder, LEASE_SECONDS=str(LEASE), SLACK_PACING="off") as bobbin:
         bobbin.bedrock.pace, bobbin.bedrock.delay = 0.01, 0.05
+        if chance.random() < _BY_REQUESTS:
+            bobbin.settings |= by_requests(bobbin.slack)
         crowd = _Crowd(bobbin, chance)
         await bobbin.start()
         for _ in range(rounds):

@@ -116,6 +116,25 @@ async def test_an_answered_conversation_in_which_more_waits_goes_to_the_end(talk
     assert [turn.asker for turn in await talk.store.claim("worker", 2)] == ["BEN", "ANN"]
 
 
+async def test_who_waits_for_a_slot_is_told_apart_from_who_does_not(talk):
+    for number in range(3):
+        await begin(talk, f"C{number}", "HOG")
+    held = await talk.store.claim("worker", 1)
+    await begin(talk, "C3", "BEN")
+    await begin(talk, "C0", team="T2")
+    line = await talk.store.in_line()
+    assert [(each.thread.team, each.thread.channel, each.ahead, each.summoned) for each in line] == [
+        ("T1", "C3", 0, True),
+        ("T2", "C0", 0, True),
+        ("T1", "C1", 1, True),
+        ("T1", "C2", 2, True),
+    ]
+    await talk.elsewhere("C1").delete(0)
+    waited = [each.conversation for each in line]
+    assert await talk.store.idle([*waited, held[0].conversation]) == [line[2].conversation]
+    assert [each.thread.channel for each in await talk.store.in_line()] == ["C3", "C0", "C2"]
+
+
 async def test_a_second_message_does_not_cost_a_conversation_its_place(talk):
     await begin(talk, "C0", "HOG")
     await (await begin(talk, "C1", "ANN")).say(1, "@bobbin more", "HOG")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -40,6 +41,12 @@ class Bobbin:
         return f"<@{self.slack.bot_user_id}>"
 
     @property
+    def request_url(self) -> str:
+        """Where Slack sends requests; empty in Socket Mode."""
+        port = self.settings.get("PORT")
+        return f"http://127.0.0.1:{port}/slack/events" if self.settings.get("SLACK_APP_TOKEN") == "" else ""
+
+    @property
     def log(self) -> list[dict[str, Any]]:
         """What Bobbin logged so far."""
         lines = (self.folder / "bobbin.log").read_text().splitlines()
@@ -73,11 +80,14 @@ class Bobbin:
         return self.process
 
     async def start(self) -> Self:
-        """Start the process and wait until its socket is open; an early end is an error."""
+        """Start the process and wait until events can reach it; an early end is an error."""
         before = self._opened()
         process = await self.begin()
         ended = asyncio.ensure_future(process.wait())
-        opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before, 30))
+        if self.request_url:
+            opened = asyncio.ensure_future(self.slack.requests.verify(self.request_url))
+        else:
+            opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before, 30))
         await asyncio.wait([ended, opened], return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             opened.cancel()
@@ -121,7 +131,8 @@ class Bobbin:
         assert self.process is not None
         self.process.kill()
         await self.process.wait()
-        await self.slack.wait_for(lambda: self.slack.connected == 0)
+        if not self.request_url:
+            await self.slack.wait_for(lambda: self.slack.connected == 0)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Tell it to stop; its exit code."""
@@ -169,6 +180,19 @@ class Bobbin:
             timeout,
         )
         return [shown(message) for message in self.finished(channel, thread)]
+
+
+def by_requests(slack: Slack) -> dict[str, str]:
+    """The settings of a Bobbin in HTTP mode, on a free port."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = str(held.getsockname()[1])
+    return {
+        "SLACK_APP_TOKEN": "",
+        "SLACK_SIGNING_SECRET": slack.signing_secret,
+        "HOST": "127.0.0.1",
+        "PORT": port,
+    }
 
 
 def shown(message: dict[str, Any]) -> str:

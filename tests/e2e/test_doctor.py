@@ -1,5 +1,6 @@
 """`python -m bot doctor` as a process: what can be wrong with settings, Slack, the database; what it says."""
 
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from multidict import CIMultiDict
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack, socket_mode
 from bot.sandbox.slack.arguments import Method
-from tests.e2e.conftest import Bobbin
+from tests.e2e.conftest import Bobbin, by_requests
 from tests.e2e.doctor import PROFILE, ControlPlane, Expected, as_expected, examined, failed, run
 
 Make = Callable[..., Bobbin]
@@ -321,3 +322,38 @@ async def test_a_database_that_others_can_read_is_closed_and_said(patient: Make)
     await bobbin.start()
     path.chmod(0o644)
     as_expected(await examined(bobbin), {"database file": ("warning", "can read it", f"chmod 600 {path}")})
+
+
+# ---------------------------------------------------------------- HTTP mode
+
+
+async def test_in_http_mode_the_secret_and_the_port_are_looked_at_and_no_socket(
+    patient: Make, slack: Slack
+) -> None:
+    settings = by_requests(slack)
+    found = await examined(patient(**settings))
+    assert failed(found) == set()
+    assert {name for name in found if "socket" in name or "app token" in name} == set()
+    expected: Expected = {
+        "slack signing secret": ("ok", "form", ""),
+        "slack http port": ("ok", "is free", ""),
+        "slack http": ("skipped", "cannot be seen from here", "Event Subscriptions"),
+    }
+    as_expected(found, expected)
+    assert not slack.calls("apps.connections.open")
+
+    bobbin = patient(**settings)
+    await bobbin.start()
+    as_expected(await examined(bobbin), {"slack http port": ("ok", "a running Bobbin listens", "")})
+    await bobbin.stop()
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = str(other.getsockname()[1])
+        found = await examined(patient(**settings | {"PORT": taken, "SLACK_SIGNING_SECRET": "short"}))
+    expected = {
+        "slack signing secret": ("warning", "form", "Basic Information"),
+        "slack http port": ("failed", "cannot be had", "PORT"),
+    }
+    as_expected(found, expected)

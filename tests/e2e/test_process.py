@@ -94,6 +94,10 @@ WRONG: dict[str, tuple[dict[str, str], list[str]]] = {
         {"ALLOWED_CHANNELS": "#general", "ALLOWED_USERS": "ann"},
         ["ALLOWED_CHANNELS", "ALLOWED_USERS"],
     ),
+    "a token for the signing secret": (
+        {"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": "xoxb-secret-3"},
+        ["SLACK_SIGNING_SECRET"],
+    ),
     "several kinds at once": (
         {"SLACK_BOT_TOKEN": "", "DATABASE_URL": "bobbin.db", "MAX_OUTPUT_TOKENS": "many"},
         ["SLACK_BOT_TOKEN", "DATABASE_URL", "MAX_OUTPUT_TOKENS"],

@@ -30,8 +30,8 @@ def test_the_examples_of_the_readme_and_of_the_conversation_run():
     assert doctest.testmod(bot.conversation).failed == 0
 
 
-def test_the_worker_of_the_procfile_serves():
-    assert read("Procfile") == "worker: python -m bot\n"
+def test_what_the_procfile_names_serves_with_an_address_or_without():
+    assert read("Procfile") == "web: python -m bot\nworker: python -m bot\n"
 
 
 @pytest.mark.parametrize("target", ["run", "test", "check", "fix", "manifest"])

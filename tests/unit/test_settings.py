@@ -43,10 +43,35 @@ def test_all_that_is_wrong_is_named_at_once_with_an_example():
     assert all("; for example " in line for line in found)
 
 
-def test_a_missing_app_token_is_explained():
+def test_without_app_token_and_signing_secret_both_ways_are_named():
     (problem,) = problems({"SLACK_BOT_TOKEN": "xoxb-1"})
-    assert "it is missing" in problem
-    assert "Socket Mode only" in problem
+    assert problem.startswith("SLACK_APP_TOKEN: it is missing, and so is SLACK_SIGNING_SECRET; ")
+    assert "Socket Mode" in problem
+    assert "HTTP mode" in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "http_mode", "port"),
+    [
+        ({"SLACK_APP_TOKEN": "xapp-1"}, False, None),
+        ({"SLACK_APP_TOKEN": "xapp-1", "PORT": "80"}, False, 80),
+        ({"SLACK_SIGNING_SECRET": "5ec"}, True, 3000),
+        ({"SLACK_SIGNING_SECRET": "5ec", "PORT": "80", "SLACK_APP_TOKEN": " "}, True, 80),
+        ({"SLACK_SIGNING_SECRET": "5ec", "SLACK_APP_TOKEN": "xapp-1"}, False, None),
+    ],
+)
+def test_an_app_token_is_for_sockets_and_a_secret_alone_for_requests(
+    given: dict[str, str], *, http_mode: bool, port: int | None
+):
+    settings = Settings.load({"SLACK_BOT_TOKEN": "xoxb-1"} | given, NO_FILE)
+    assert (settings.http_mode, settings.served_port) == (http_mode, port)
+    assert "5ec" not in repr(settings)
+
+
+@pytest.mark.parametrize("secret", ["xoxb-1", "xapp-1-2", "two words"])
+def test_a_token_is_not_taken_for_the_signing_secret(secret: str):
+    (problem,) = problems({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": secret})
+    assert problem.startswith("SLACK_SIGNING_SECRET: it must be the Signing Secret")
 
 
 def test_a_database_that_does_not_work_yet_is_refused_in_words():
@@ -166,3 +191,8 @@ def test_a_file_that_is_no_text_is_a_named_problem(tmp_path: Path):
 def test_settings_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         load().port = 1
+
+
+def test_the_signing_secret_is_kept_out_of_the_log_like_any_token():
+    settings = Settings.load({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "5ec"}, NO_FILE)
+    assert {"xoxb-1", "5ec"} <= settings.secrets()

@@ -1,3 +1,5 @@
+import asyncio
+
 from aiohttp import ClientSession
 
 from bot.web import health_server
@@ -22,6 +24,20 @@ async def test_a_process_whose_loops_run_is_live_and_one_that_misses_slack_is_no
             503,
             '{"ok": false, "checks": {"database": true, "slack": false}}',
         )
+
+
+async def test_readiness_is_looked_at_once_a_second_however_many_ask():
+    asked = 0
+
+    async def count() -> dict[str, bool]:
+        nonlocal asked
+        asked += 1
+        return {"slack": True}
+
+    async with health_server("127.0.0.1", 0, live=dict, ready=count) as port:
+        answers = await asyncio.gather(*(get(port, "/readyz") for _ in range(20)))
+    assert {status for status, *_ in answers} == {200}
+    assert asked < 20
 
 
 async def test_nothing_else_is_served_and_no_version_told():

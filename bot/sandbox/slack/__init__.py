@@ -1,4 +1,4 @@
-"""A small, faithful Slack on loopback: Web API, Socket Mode, and people to act as.
+"""A small, faithful Slack on loopback: Web API, Socket Mode or requests, and people to act as.
 
     slack = Slack()
     await slack.start()
@@ -55,6 +55,7 @@ class Slack(Acts):
         self.hold, self.release, self.shuffle = sockets.hold, sockets.release, sockets.shuffle
         self.half_open, self.disconnect = sockets.half_open, sockets.disconnect
         self.deliver_again, self.lose = sockets.again, sockets.lose
+        self.requests, self.signing_secret = sockets.requests, sockets.requests.signing_secret
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve on loopback, on a free port unless one is given."""
@@ -75,8 +76,8 @@ class Slack(Acts):
 
     @property
     def connected(self) -> int:
-        """How many sockets the app has open."""
-        return len(self._sockets.open)
+        """How many sockets the app has open; with a verified address for requests, one more."""
+        return len(self._sockets.open) + bool(self.requests.url)
 
     def add_channel(
         self, name: str, *, private: bool = False, members: Sequence[str] = (), bot_member: bool = True

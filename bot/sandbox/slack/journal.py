@@ -12,8 +12,9 @@ Json = dict[str, Any]
 class Entry:
     """One line of the log, `at` seconds since 1970; a call's `result` follows when it is answered.
 
-    `kind` is call (of a Web API method), delivery (an envelope onto a socket), ack, undelivered (all tries
-    failed) or socket (opened, closed); `name` is the method, or the event's type.
+    `kind` is call (of a Web API method), delivery (an envelope onto a socket, or a request), ack, refused (a
+    request that failed), undelivered (all tries failed), socket (opened, closed) or verified (an address for
+    requests); `name` is the method, or the event's type.
     """
 
     kind: str

@@ -1,4 +1,7 @@
-"""Socket Mode: tickets, sockets, and envelopes that are sent again until they are acknowledged."""
+"""Socket Mode: tickets, sockets, and envelopes that are sent again until they are acknowledged.
+
+An app that has given an address for requests gets them there instead, by the same schedule.
+"""
 
 import asyncio
 import json
@@ -10,6 +13,7 @@ from collections.abc import Sequence
 from aiohttp import WSMsgType, web
 
 from bot.sandbox.slack.journal import Journal
+from bot.sandbox.slack.requests import Requests
 from bot.sandbox.slack.workspace import Channel, Json, Workspace
 
 MAX_SOCKETS = 10
@@ -26,6 +30,7 @@ class SocketMode:
     def __init__(self, journal: Journal, ack_seconds: float, redelivery: Sequence[float]) -> None:
         self.url, self.twice = "", False
         self._journal, self._ack_seconds, self._redelivery = journal, ack_seconds, redelivery
+        self.requests = Requests(journal, ack_seconds)
         self._tickets: set[str] = set()
         self.open: list[web.WebSocketResponse] = []
         self._dead: set[web.WebSocketResponse] = set()
@@ -132,20 +137,33 @@ class SocketMode:
         for attempt, wait in enumerate([0, *self._redelivery]):
             if attempt:
                 await asyncio.sleep(wait)
-                while not self.open:
+                while not (self.open or self.requests.url):
                     await self._journal.next.wait()
-            if await self.ask("events_api", payload, attempt=attempt) is not None:
+            answer, again = await self._send("events_api", payload, attempt)
+            if answer is not None:
                 return
+            if not again:
+                break
         self._journal.add("undelivered", str(payload["event"].get("type")), {"event_id": payload["event_id"]})
 
     async def ask(self, kind: str, payload: Json, *, attempt: int = 0) -> Json | None:
-        """Send an envelope once; return the ack's payload, or None where no ack came in time."""
-        if not self.open:
-            return None
-        envelope_id = str(uuid.uuid4())
+        """Send it once; return the ack's payload, or None where no ack came in time."""
+        return (await self._send(kind, payload, attempt))[0]
+
+    async def _send(self, kind: str, payload: Json, attempt: int) -> tuple[Json | None, bool]:
+        """The same; and whether what failed may be sent again."""
         event = payload.get("event")
         named = event if isinstance(event, dict) and event else payload
         name = str(named.get("type") or payload.get("command"))
+        if not self.requests.url:
+            return (await self._frame(kind, name, payload, attempt)), True
+        tries = [self.requests.ask(kind, name, payload, attempt) for _ in range(1 + self.twice)]
+        return (await asyncio.gather(*tries))[-1]
+
+    async def _frame(self, kind: str, name: str, payload: Json, attempt: int) -> Json | None:
+        if not self.open:
+            return None
+        envelope_id = str(uuid.uuid4())
         acked: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._acks[envelope_id] = (name, acked)
         frame: Json = {"type": kind, "envelope_id": envelope_id, "payload": payload}
@@ -181,6 +199,7 @@ class SocketMode:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.disconnect(None)
+        await self.requests.close()
 
 
 def _farewell(reason: str) -> Json:

@@ -12,7 +12,7 @@ from bot.slack import commands, shortcuts
 from bot.slack.api import METHODS
 from bot.slack.desk import Desk
 from bot.slack.listeners import SUBSCRIPTIONS
-from bot.slack.manifest import SCOPES, manifest
+from bot.slack.manifest import SCOPES, manifest, request_url
 
 SOURCES = Path(commands.__file__).parent
 
@@ -40,13 +40,13 @@ SCHEMA: Mapping[str, Any] = {
         "shortcuts": (10, {"name*": 24, "type*": 7, "callback_id*": 255, "description*": 150}),
         "slash_commands": (
             50,
-            {"command*": 32, "description*": 2000, "usage_hint": 1000, "should_escape": bool},
+            {"command*": 32, "description*": 2000, "usage_hint": 1000, "should_escape": bool, "url": 3000},
         ),
     },
     "oauth_config": {"scopes": {"bot": (255, 10**4)}},
     "settings": {
-        "event_subscriptions": {"bot_events": (100, 10**4)},
-        "interactivity": {"is_enabled*": bool},
+        "event_subscriptions": {"bot_events": (100, 10**4), "request_url": 3000},
+        "interactivity": {"is_enabled*": bool, "request_url": 3000},
         "org_deploy_enabled": bool,
         "socket_mode_enabled": bool,
         "token_rotation_enabled": bool,
@@ -78,8 +78,46 @@ def faults(value: Any, schema: Any, where: str = "") -> Iterator[str]:
                 yield from faults(value[name], known[name], f"{where}.{name}")
 
 
-def test_slacks_schema_takes_it():
-    assert list(faults(json.loads(json.dumps(manifest())), SCHEMA)) == []
+URL = "https://bobbin.example.com/slack/events"
+
+
+@pytest.mark.parametrize("url", ["", URL])
+def test_slacks_schema_takes_it(url: str):
+    assert list(faults(json.loads(json.dumps(manifest(url))), SCHEMA)) == []
+
+
+def test_in_http_mode_all_requests_go_to_one_address_and_nothing_else_differs():
+    made, settings = manifest(URL), manifest(URL)["settings"]
+    assert settings["socket_mode_enabled"] is False
+    assert settings["event_subscriptions"].pop("request_url") == URL
+    assert settings["interactivity"].pop("request_url") == URL
+    assert [command.pop("url") for command in made["features"]["slash_commands"]] == [URL]
+    plain = manifest()
+    assert URL not in json.dumps(plain)
+    assert (made["features"], made["oauth_config"]) == (plain["features"], plain["oauth_config"])
+    assert settings | {"socket_mode_enabled": True} == plain["settings"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://bobbin.example.com",
+        "bobbin.example.com/",
+        "https://bobbin.example.com/slack/events",
+        "https://bobbin.example.com/slack/events/",
+    ],
+)
+def test_an_address_is_completed(address: str):
+    assert request_url(address) == URL
+    assert request_url("https://example.com:8443/bobbin/") == "https://example.com:8443/bobbin/slack/events"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://bobbin.example.com", "https://", "https://localhost", "ftp://x.y", "https://x.y/?a=1"]
+)
+def test_an_address_that_slack_does_not_take_is_refused(address: str):
+    with pytest.raises(ValueError, match=re.escape(address)):
+        request_url(address)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,6 @@ class Process:
         desk = Desk(slack, store, workspace, channels, rules, facts, inquiries, wake=wake, later=later)
         outlets = Outlets(
             wake=wake,
-            stop=self._dispatcher.stop,
             tell=lambda message, reason: workspace.tell(message.thread, message.ts, message.author, reason),
             offer=desk.offer,
             welcome=slack.welcome,
@@ -171,16 +170,21 @@ class Process:
         self._socket_mode = slack.socket_mode(Listeners(store, slack.me, rules, outlets, desk.handlers))
         rereading = slack.rereading(self._socket_mode)
         gaps = Gaps(store, slack.me.team, listening=self._socket_mode.opened, read=rereading.read)
+        async def share() -> None:
+            slack.api.pacer.share(await store.workers())
+
         watch = self._pulse.watch
         chores = [
             (HEARD_SECONDS, "heard", gaps.note, None),  # it waits for a socket,
             (HEARD_SECONDS, "gaps", gaps.catch_up, None),  # and it for a gap
             (SWEEP_SECONDS, "sweep", recovery.sweep, _SWEEP_PATIENCE),
             (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
+            (_SHARE_SECONDS, "share", share, _PATIENCE),
         ]
         self._loops = [
             watch(asyncio.create_task(self._pulse.tick(), name="clock")),
             watch(asyncio.create_task(self._dispatcher.run(), name="dispatch"), _PATIENCE),
+            watch(asyncio.create_task(self._dispatcher.listen(), name="news")),
             watch(asyncio.create_task(self._socket_mode.keep(), name="socket")),
             *(
                 watch(
@@ -251,6 +255,7 @@ _SWEEP_PATIENCE = 600.0
 """Seconds that a loop may be quiet: as long as it waits for a locked database, or for Slack's limits."""
 _INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 _BACKGROUND_SECONDS = 1.0
+_SHARE_SECONDS = 10.0
 _REFUSED_SECONDS = 5.0
 
 

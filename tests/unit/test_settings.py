@@ -49,9 +49,10 @@ def test_a_missing_app_token_is_explained():
     assert "Socket Mode only" in problem
 
 
-def test_a_database_that_does_not_work_yet_is_refused_in_words():
-    (problem,) = problems(TOKENS | {"DATABASE_URL": "postgres://ann:hidden@db/bobbin"})
-    assert "PostgreSQL is not available in this version" in problem
+def test_a_database_that_bobbin_does_not_know_is_refused_in_words():
+    (problem,) = problems(TOKENS | {"DATABASE_URL": "mysql://ann:hidden@db/bobbin"})
+    assert "it must be sqlite:///PATH" in problem
+    assert "hidden" not in problem
 
 
 @pytest.mark.parametrize("variable", [row.variable.split(" or ")[0] for row in Settings.table()])

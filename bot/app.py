@@ -170,6 +170,7 @@ class Process:
         self._socket_mode = slack.socket_mode(Listeners(store, slack.me, rules, outlets, desk.handlers))
         rereading = slack.rereading(self._socket_mode)
         gaps = Gaps(store, slack.me.team, listening=self._socket_mode.opened, read=rereading.read)
+
         async def share() -> None:
             slack.api.pacer.share(await store.workers())
 

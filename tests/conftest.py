@@ -82,6 +82,8 @@ def _launcher() -> Iterator[None]:
     """Whatever was started ends with the session."""
     yield
     end_launcher()
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """One server for all of this run, however many processes it has."""

@@ -17,9 +17,7 @@ from tests.postgres import Server
 RESTART_SECONDS = 5.0
 
 
-async def worker_kills(
-    folder: Path, server: Server, *, rounds: int, seed: int, workers: int = 3
-) -> Tally:
+async def worker_kills(folder: Path, server: Server, *, rounds: int, seed: int, workers: int = 3) -> Tally:
     """Play so many rounds, one stage after the other: in each, one of the workers is killed or frozen."""
     tally = Tally(seed)
     for number, left in enumerate(range(rounds, 0, -ROUNDS_ON_ONE_STAGE)):
@@ -57,9 +55,7 @@ async def _killed(folder: Path, url: str, rounds: int, seed: str, workers: int) 
     return tally
 
 
-async def restarts(
-    folder: Path, server: Server, *, times: int, seed: int, workers: int = 3
-) -> Tally:
+async def restarts(folder: Path, server: Server, *, times: int, seed: int, workers: int = 3) -> Tally:
     """Restart the server every few seconds, by a shutdown or a crash, while people ask."""
     chance = random.Random(seed)
     tally = Tally(seed)
@@ -79,9 +75,7 @@ async def restarts(
 
 
 @asynccontextmanager
-async def _crew(
-    folder: Path, url: str, workers: int
-) -> AsyncIterator[list[ForkedBobbin]]:
+async def _crew(folder: Path, url: str, workers: int) -> AsyncIterator[list[ForkedBobbin]]:
     settings = {"LEASE_SECONDS": str(LEASE), "SLACK_PACING": "off", "DATABASE_URL": url}
     async with AsyncExitStack() as stack:
         bobbin = await stack.enter_async_context(stage(folder, **settings))

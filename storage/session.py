@@ -29,6 +29,7 @@ SESSION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "ro
 
 
 async def configure(connection: Connection) -> None:
+    """Set up a connection of the pool."""
     connection.adapters.register_loader("numeric", _Whole)
 
 

@@ -32,7 +32,19 @@ from bot.ports import (
     Summary,
     Turn,
 )
-from storage import arrivals, channels, feedback, files, gauges, inspect, ledger, summaries, turns
+from storage import (
+    arrivals,
+    channels,
+    feedback,
+    files,
+    gauges,
+    inspect,
+    ledger,
+    persons,
+    summaries,
+    turns,
+    workers,
+)
 from storage.connector import Connector, Query, Row, Transaction
 
 _log = structlog.get_logger(__name__)
@@ -120,11 +132,11 @@ class ConversationStore(Store):
 
     async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
         """See `Store`."""
-        return await self._connector.read(_people, team, ids)
+        return await self._connector.read(persons.known, team, ids)
 
     async def learn(self, team: str, people: Sequence[Person]) -> None:
         """See `Store`."""
-        await self._connector.write(_learn, team, people)
+        await self._connector.write(persons.learn, team, people)
 
     async def dismiss(self, turn: Turn, authors: Sequence[str], reason: str) -> tuple[str, ...]:
         """See `Store`."""
@@ -142,7 +154,7 @@ class ConversationStore(Store):
 
     async def admins(self, team: str) -> list[str]:
         """See `Store`."""
-        return await self._connector.read(_admins, team)
+        return await self._connector.read(persons.admins, team)
 
     async def channel_settings(self, team: str, channel: str) -> dict[SettingName, ChannelSetting]:
         """See `Store`."""
@@ -278,16 +290,16 @@ class ConversationStore(Store):
 
     async def asked_to_end(self) -> list[tuple[int, str]]:
         """See `Store`."""
-        return await self._connector.read(turns.asked_to_end)
+        return await self._connector.read(workers.asked_to_end)
 
     async def tell(self) -> None:
         """See `Store`."""
         if not self._connector.exclusive:
-            await self._connector.write(turns.tell)
+            await self._connector.write(workers.tell)
 
     async def workers(self) -> int:
         """See `Store`."""
-        return 1 if self._connector.exclusive else await self._connector.read(_workers)
+        return 1 if self._connector.exclusive else await self._connector.read(workers.workers)
 
     async def news(self) -> None:
         """See `Store`."""
@@ -339,34 +351,6 @@ def _history(turn: Turn) -> Transaction[list[Line]]:
     return [_line(row) for row in rows]
 
 
-def _people(team: str, ids: Sequence[str]) -> Transaction[dict[str, Person]]:
-    known: dict[str, Person] = {}
-    for user in ids:
-        for row in (yield Query("find_person", {"team": team, "user": user})):
-            roles = {role: bool(row[role]) for role in ("guest", "external", "admin")}
-            known[user] = Person(user, row["name"], **roles)
-    return known
-
-
-def _learn(team: str, people: Sequence[Person]) -> Transaction[None]:
-    now = yield from arrivals.clock()
-    for person in sorted(people, key=lambda person: person.id):  # all in one order: nobody waits in a circle
-        learned = {
-            "team": team,
-            "user": person.id,
-            "name": person.name,
-            "guest": int(person.guest),
-            "external": int(person.external),
-            "admin": int(person.admin),
-            "now": now,
-        }
-        yield Query("learn", learned)
-
-
-def _admins(team: str) -> Transaction[list[str]]:
-    return [row["user_id"] for row in (yield Query("admins", {"team": team}))]
-
-
 def _accounted(thread: ThreadKey) -> Transaction[set[str]]:
     where = {"team": thread.team, "channel": thread.channel, "thread": thread.thread_ts}
     found = yield Query("find_conversation", where)
@@ -403,11 +387,6 @@ def _next_due() -> Transaction[float | None]:
     rows = yield Query("next_due", {"now": now})
     due = rows[0]["due"]
     return None if due is None else max(0, due - now) / 1000
-
-
-def _workers() -> Transaction[int]:
-    """Those that listen; one that does not know of itself yet counts as well."""
-    return max(1, (yield Query("workers"))[0]["workers"])
 
 
 def _run(name: str, params: Mapping[str, str | int]) -> Transaction[None]:

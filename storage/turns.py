@@ -336,16 +336,6 @@ def recover(settle: int) -> Transaction[int]:
     return len((yield Query("end_leases", {"not_before": now + settle})))
 
 
-def asked_to_end() -> Transaction[list[tuple[int, str]]]:
-    """Open turns that must end, whoever works on them, and why."""
-    return [(row["id"], row["why"]) for row in (yield Query("asked_to_end"))]
-
-
-def tell() -> Transaction[None]:
-    """Tell the other workers that there is something to look at."""
-    yield Query("tell")
-
-
 def sweep() -> Transaction[int]:
     """Mend what must not be, purge what is old. How many conversations had been overlooked."""
     now = yield from clock()

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.processes import end_launcher
-
 from tests.postgres import Server
+from tests.processes import end_launcher
 
 # How fast the machine makes examples is not what is tested.
 _patient = settings(

@@ -4,7 +4,7 @@ PYTHON := $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
   $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test check chaos fix manifest audit chromium
+.PHONY: run test check chaos fix manifest audit chromium postgresql
 .DEFAULT_GOAL := run
 
 # With a Slack token in the environment or .env, Bobbin; without one, the sandbox and the address of its page.
@@ -13,12 +13,14 @@ run: .venv/.installed
 	then exec .venv/bin/python -m bot; else exec .venv/bin/python -m bot sandbox; fi
 
 # Most tests wait for processes: four at a time keep two cores busy. tests/conftest.py deals them out.
-test: .venv/.installed-dev chromium
+test: .venv/.installed-dev chromium postgresql
 	@.venv/bin/python -m pytest -n 4 $(ARGS)
 
-# Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs, soak (ROUNDS turns) or ledger (ROUNDS kills); SEED plays it again.
-chaos: .venv/.installed-dev
-	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
+# Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs, soak (ROUNDS turns), ledger (ROUNDS kills)
+# or restarts (ROUNDS, of PostgreSQL); SEED plays it again. DATABASE=postgres WORKERS=3: kills of several workers.
+chaos: .venv/.installed-dev $(if $(filter postgres,$(DATABASE))$(filter restarts,$(WHAT)),postgresql)
+	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(DATABASE),--database $(DATABASE)) $(if $(WORKERS),--workers $(WORKERS))
 
 check: .venv/.installed-dev
 	@.venv/bin/ruff format --check --quiet
@@ -60,6 +62,14 @@ chromium:
 	    { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core \
 	      fonts-noto-color-emoji; } >/dev/null 2>&1; \
 	  else echo "The tests need chromium on the PATH: install it, then run make test again." >&2; exit 1; fi; }
+
+# They run on a PostgreSQL server of their own. Only its programs are used.
+postgresql:
+	@[ -n "$(wildcard /usr/lib/postgresql/*/bin/initdb)" ] || command -v initdb >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Debian's package postgresql" >&2; \
+	    { apt-get update && apt-get install -y --no-install-recommends postgresql; } >/dev/null 2>&1; \
+	  else echo "The tests need PostgreSQL's server: install it, then run make test again." >&2; exit 1; fi; }
 
 # Debian splits venv from Python. A venv made without pip is a half one: it is taken away again.
 .venv/bin/pip:

@@ -171,7 +171,6 @@ class Process:
         desk = Desk(slack, store, workspace, channels, rules, facts, inquiries, wake=wake, later=later)
         outlets = Outlets(
             wake=wake,
-            stop=self._dispatcher.stop,
             tell=lambda message, reason: workspace.tell(message.thread, message.ts, message.author, reason),
             offer=desk.offer,
             welcome=slack.welcome,
@@ -185,6 +184,10 @@ class Process:
         self._way_in: WayIn = self._http or slack.socket_mode(intake)
         rereading = slack.rereading(intake)
         gaps = Gaps(store, slack.me.team, listening=self._way_in.opened, read=rereading.read)
+
+        async def share() -> None:
+            slack.api.pacer.share(await store.workers())
+
         watch = self._pulse.watch
         chores = [
             (HEARD_SECONDS, "heard", gaps.note, None),  # it waits for a socket,
@@ -192,10 +195,12 @@ class Process:
             (LOOK_SECONDS, "line", waiting.look, _PATIENCE),
             (SWEEP_SECONDS, "sweep", recovery.sweep, _SWEEP_PATIENCE),
             (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
+            (_SHARE_SECONDS, "share", share, _PATIENCE),
         ]
         self._loops = [
             watch(asyncio.create_task(self._pulse.tick(), name="clock")),
             watch(asyncio.create_task(self._dispatcher.run(), name="dispatch"), _PATIENCE),
+            watch(asyncio.create_task(self._dispatcher.listen(), name="news")),
             watch(asyncio.create_task(self._way_in.keep(), name=self._way_in.name)),
             *(
                 watch(
@@ -269,6 +274,7 @@ _SWEEP_PATIENCE = 600.0
 """Seconds that a loop may be quiet: as long as it waits for a locked database, or for Slack's limits."""
 _INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 _BACKGROUND_SECONDS = 1.0
+_SHARE_SECONDS = 10.0
 _REFUSED_SECONDS = 5.0
 
 

@@ -15,6 +15,8 @@ _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 1.0
 """The net below the wake-ups."""
+_AT_ONCE = 16
+"""Conversations in one claim: of several processes none takes all, none waits long for another's."""
 _AFTER_ERROR_SECONDS = 1.0
 
 
@@ -43,6 +45,7 @@ class Dispatcher:
         # By task: after a freeze the same turn may be claimed again while its stale run still ends.
         self._running: dict[asyncio.Task[None], tuple[int, Lease]] = {}
         self._news = asyncio.Event()
+        self._called = False
         self._claiming = asyncio.Lock()
         self._draining = False
 
@@ -57,14 +60,15 @@ class Dispatcher:
         return len(self._running) >= self._slots
 
     def wake(self) -> None:
-        """Something may be there to do."""
+        """Something may be there to do, or to end."""
+        self._called = True
         self._news.set()
 
-    def stop(self, turn: int, why: str) -> None:
-        """End a turn that runs here, at once."""
-        for running, lease in self._running.values():
-            if running == turn:
-                lease.end(why)
+    async def listen(self) -> None:
+        """Heed what other processes tell, until cancelled."""
+        while True:
+            await self._store.news()
+            self._news.set()
 
     async def run(self) -> None:
         """Claim and start turns until cancelled."""
@@ -72,7 +76,9 @@ class Dispatcher:
             self._beat()
             self._news.clear()
             try:
+                await self._end()
                 await self._fill()
+                await self._pass_on()
                 wait = await self._store.next_due()
             except StoreError as error:
                 _log.error("nothing can be claimed", error=str(error))
@@ -103,14 +109,29 @@ class Dispatcher:
             _log.info("answers given back unfinished", count=len(late))
             await asyncio.wait(late, timeout=max(giving_back, _GIVE_BACK_AT_LEAST))
 
+    async def _end(self) -> None:
+        """End the turns of this process that people have stopped or changed, whichever process heard them."""
+        if not self._running:
+            return
+        asked = dict(await self._store.asked_to_end())
+        for turn, lease in list(self._running.values()):
+            if turn in asked:
+                lease.end(asked[turn])
+
     async def _fill(self) -> None:
         while (free := self._slots - len(self._running)) > 0 and not self._draining:
             async with self._claiming:
-                claimed = await self._store.claim(self._owner, free)
+                claimed = await self._store.claim(self._owner, min(free, _AT_ONCE))
                 for turn in claimed:
                     self._start(turn)
-            if len(claimed) < free:
+            if not claimed:  # where there are fewer than wanted, somebody may have held one for a moment
                 return
+
+    async def _pass_on(self) -> None:
+        """Where no slot is free for what was heard here, other processes may have one."""
+        called, self._called = self._called, False
+        if called and len(self._running) >= self._slots:
+            await self._store.tell()
 
     def _start(self, turn: Turn) -> None:
         self._claimed(turn.conversation)
@@ -123,7 +144,7 @@ class Dispatcher:
         self._running.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a turn broke: it is taken up when its lease has run out", turn=turn, exc_info=error)
-        self.wake()
+        self._news.set()
 
 
 _GIVE_BACK_SECONDS = 2.5

@@ -5,7 +5,7 @@
     ├── StoreError
     │   ├── StoreUnavailable    the database cannot be opened, read or written just now
     │   ├── StoreInUse          another process holds this file
-    │   ├── StoreForeign        the file is not ours, or newer than this code
+    │   ├── StoreForeign        the database is not ours, or newer than this code
     │   └── LeaseLost           somebody else owns the conversation now: stop at once
     ├── ModelError
     │   ├── ModelBusy           throttled, or out of capacity
@@ -36,7 +36,7 @@
 
 `said` is for the person in the thread: what happened and what to do. `str(error)` is for the log and
 never leaves it. Foreign errors are renamed in one table at their border: `bot/bedrock.py` (AWS),
-`bot/slack/api.py` (Slack), `storage/sqlite.py` (SQLite).
+`bot/slack/api.py` (Slack), `storage/sqlite.py` (SQLite), `storage/sqlstates.py` (PostgreSQL).
 """
 
 from collections.abc import Mapping

@@ -85,10 +85,10 @@ def _api_url(url: str) -> str:
 
 
 def _database_url(url: str) -> str:
-    if re.match(r"postgres(ql)?:", url):
-        raise ValueError("PostgreSQL is not available in this version")
-    if not re.fullmatch(r"sqlite:///.*[^/]", url):
-        raise ValueError("it must be sqlite:///PATH, and four slashes for an absolute path")
+    if not re.fullmatch(r"sqlite:///.*[^/]|postgres(ql)?://.+", url):
+        raise ValueError(
+            "it must be sqlite:///PATH (four slashes for an absolute one), or postgresql://USER:PASSWORD@HOST/NAME"
+        )
     return url
 
 
@@ -200,7 +200,12 @@ class Settings(BaseModel):
     database_url: Annotated[
         str,
         AfterValidator(_database_url),
-        _About("`sqlite:///PATH`; an absolute path has four slashes", "sqlite:////var/lib/bobbin/bobbin.db"),
+        _About(
+            "`sqlite:///PATH`, with four slashes for an absolute path; or, for several workers or a host "
+            "whose disk forgets, `postgresql://USER:PASSWORD@HOST/NAME`, with libpq's parameters such as "
+            "`?sslmode=verify-full`",
+            "sqlite:////var/lib/bobbin/bobbin.db",
+        ),
     ] = "sqlite:///bobbin.db"
     system_prompt: Annotated[
         str | None, _About("who Bobbin is", "You are the archivist of Acme.", "built in")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
+from bot.conversation import ThreadKey
 from bot.events import Deleted, Edited, File, Inquiry, Muted, Posted, Stopped
 from bot.policy import (
     EDIT_COUNTS_AS_NEW_SECONDS,
@@ -47,6 +48,17 @@ def clock() -> Transaction[int]:
     return int(rows[0]["now"])
 
 
+def hold_message(team: str, channel: str, ts: str) -> Transaction[None]:
+    """What is said of one Slack message is taken in by one worker at a time (`storage/connector.py`)."""
+    yield Query("hold_message", {"team": team, "channel": channel, "ts": ts})
+
+
+def hold_thread(key: ThreadKey, ts: str = "") -> Transaction[None]:
+    """A thread's conversation stays as it is, and so does that of a message, should it be another one."""
+    where = {"team": key.team, "channel": key.channel, "thread": key.thread_ts}
+    yield Query("hold_thread", {**where, "ts": ts})
+
+
 def noted(team: str, event_id: str, outcome: str, shape: str | None = None) -> Transaction[bool]:
     """Remember an event; False when it was handled before."""
     now = yield from clock()
@@ -59,6 +71,7 @@ def noted(team: str, event_id: str, outcome: str, shape: str | None = None) -> T
 def post(message: Posted, decide: Decide, edit_ts: str = "") -> Transaction[Ingested]:
     """Take a message in, if the policy wants it."""
     key = message.thread
+    yield from hold_message(key.team, key.channel, message.ts)
     if (yield Query("handled", {"team": key.team, "event": message.event_id})):
         return Ingested("duplicate")
     where = {"team": key.team, "channel": key.channel, "ts": message.ts}
@@ -66,6 +79,7 @@ def post(message: Posted, decide: Decide, edit_ts: str = "") -> Transaction[Inge
         return (yield from _twin(message, known[0], decide))
     if (yield Query("is_tombstone", where)):
         return Ingested("deleted before it came")
+    yield from hold_thread(key)
     conversation, state = yield from _conversation(message)
     if message.late and conversation is not None and not (message.mentions_me or message.direct):
         before = yield Query("not_called_yet", {"conversation": conversation, "ts": message.ts})
@@ -84,9 +98,11 @@ def edit(edited: Edited, decide: Decide) -> Transaction[Ingested]:
     """Follow an edit; one that calls Bobbin is answered like a new message."""
     message = edited.message
     key = message.thread
+    yield from hold_message(key.team, key.channel, message.ts)
     if (yield Query("handled", {"team": key.team, "event": message.event_id})):
         return Ingested("duplicate")
     yield from quotes.changed(key, message.ts, message.text, files_json(message.files), edited.edited_ts)
+    yield from hold_thread(key, message.ts)
     found = yield Query("find_message", {"team": key.team, "channel": key.channel, "ts": message.ts})
     if not found:
         if seconds_between(message.ts, edited.edited_ts) > EDIT_COUNTS_AS_NEW_SECONDS:
@@ -119,10 +135,12 @@ def edit(edited: Edited, decide: Decide) -> Transaction[Ingested]:
 def delete(deleted: Deleted) -> Transaction[Ingested]:
     """Let the words go. A turn in which nothing is left to answer must end."""
     where = {"team": deleted.team, "channel": deleted.channel, "ts": deleted.ts}
+    yield from hold_message(**where)
     if (yield Query("handled", {"team": deleted.team, "event": deleted.event_id})):
         return Ingested("duplicate")
     now = yield from clock()
     yield from quotes.gone(deleted.team, deleted.channel, deleted.ts, now)
+    yield Query("hold_thread", {**where, "thread": ""})
     found = yield Query("find_message", where)
     parts = yield Query("find_part", where)
     # The original of an old one is not on its way any more: the deletion is of other talk.
@@ -150,14 +168,14 @@ def delete(deleted: Deleted) -> Transaction[Ingested]:
     left = yield Query("count_addressed", {"turn": known["turn_id"]})
     if left[0]["count"]:
         return Ingested("deleted")
-    yield Query("ask_stop", {"turn": known["turn_id"], "why": "deleted"})
-    return Ingested("deleted", wake=True, stop=(known["turn_id"], "deleted"))
+    return Ingested("deleted", wake=True, stop=(yield from _end(known["turn_id"], "deleted")))
 
 
 def _outdated(turn: int, author: str) -> Transaction[Ingested]:
     """A question was changed: its answer begins anew, or its author is offered a new one."""
     if (yield Query("ask_anew", {"turn": turn})):
-        return Ingested("edited", stop=(turn, "edited"))
+        yield Query("tell")
+        return Ingested("edited", wake=True, stop=(turn, "edited"))
     now = yield from clock()
     found = (yield Query("again_of", {"turn": turn, "user": author}))[0]
     recent = found["state"] == "answered" and now - found["finished_at"] <= _OFFERED_WITHIN
@@ -168,6 +186,7 @@ def _outdated(turn: int, author: str) -> Transaction[Ingested]:
 def stop(stopped: Stopped) -> Transaction[Ingested]:
     """End the turn that this thread is working on, if any."""
     key = stopped.thread
+    yield from hold_thread(key)
     if not (yield from noted(key.team, stopped.event_id, "stopped")):
         return Ingested("duplicate")
     found = yield from _find(key.team, key.channel, key.thread_ts)
@@ -178,6 +197,7 @@ def stop(stopped: Stopped) -> Transaction[Ingested]:
 
 def mute(muted: Muted) -> Transaction[Ingested]:
     """🔕 on the first message of a joined thread."""
+    yield from hold_thread(ThreadKey(muted.team, muted.channel, muted.ts))
     found = yield from _find(muted.team, muted.channel, muted.ts)
     if found is None:
         return Ingested("a reaction that mutes nothing")
@@ -288,13 +308,21 @@ def _stir(conversation: int, message: Posted, now: int, *, pending: bool) -> Tra
 
 def _twin(message: Posted, known: Row, decide: Decide) -> Transaction[Ingested]:
     """The same message by another event. It can only be news where this one calls and the first did not."""
-    called = yield from _call(message, known, decide)
+    if not _new_call(message, known):
+        return Ingested("duplicate")  # and no claim has to pass its thread by
+    yield from hold_thread(message.thread, message.ts)
+    where = {"team": message.thread.team, "channel": message.thread.channel, "ts": message.ts}
+    called = yield from _call(message, (yield Query("find_message", where))[0], decide)
     return Ingested("edited" if called else "duplicate", wake=called)
+
+
+def _new_call(message: Posted, known: Row) -> bool:
+    return message.mentions_me and not known["summons"] and known["deleted_at"] is None
 
 
 def _call(message: Posted, known: Row, decide: Decide) -> Transaction[bool]:
     """A mention that was not there before: the message is answered (again) like a new one."""
-    if not message.mentions_me or known["summons"] or known["deleted_at"] is not None:
+    if not _new_call(message, known):
         return False
     if known["turn_state"] == "open" and known["addressed"]:
         # It is being answered already. Should that turn choose to be silent, it is answered after all.
@@ -336,5 +364,11 @@ def _stop(conversation: int, said_at: str = "") -> Transaction[Ingested]:
     asked = yield Query("turn_input", {"turn": rows[0]["id"]})
     if said_at and any(row["ts"] > said_at and row["addressed"] for row in asked):
         return Ingested("nothing to stop")
-    yield Query("ask_stop", {"turn": rows[0]["id"], "why": "stopped"})
-    return Ingested("stopped", wake=True, stop=(rows[0]["id"], "stopped"))
+    return Ingested("stopped", wake=True, stop=(yield from _end(rows[0]["id"], "stopped")))
+
+
+def _end(turn: int, why: str) -> Transaction[tuple[int, str]]:
+    """Note that an open turn must end, for whichever worker has it."""
+    yield Query("ask_stop", {"turn": turn, "why": why})
+    yield Query("tell")
+    return turn, why

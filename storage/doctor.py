@@ -1,4 +1,4 @@
-"""Whether the database will carry Bobbin: place, lock, schema, privacy, SQLite itself.
+"""Whether the database will carry Bobbin; of a file: place, lock, schema, privacy, SQLite itself.
 
 Beside a running Bobbin it only reads. Where none runs, it opens the file as Bobbin does.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bot.checks import Check, Outcome
 from bot.errors import StoreError, StoreForeign, StoreInUse
+from storage.connector import dialect_of
 from storage.migrate import migrations
 from storage.queries import load
 from storage.reader import open_reader
@@ -23,7 +24,14 @@ _LOW_BYTES = 2**30
 
 
 async def examine(url: str) -> list[Check]:
-    """Examine the database at `sqlite:///PATH`."""
+    """Examine the database at a URL."""
+    if dialect_of(url) == "postgres":
+        try:
+            from storage import server  # noqa: PLC0415  an extra
+        except ImportError:
+            todo = ".venv/bin/pip install --require-hashes -r requirements-postgres.txt"
+            return [Check("database", "failed", "PostgreSQL needs a driver that is not installed", todo)]
+        return await server.examine(url)
     path = Path(url.partition(":///")[2]).absolute()  # noqa: ASYNC240  asks no disk
     # In a thread: where the disk hangs, the rest of the doctor goes on.
     first, open_to_others = await asyncio.to_thread(_look, path)

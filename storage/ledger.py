@@ -18,6 +18,8 @@ def begin(call: Call, caps: Caps) -> Transaction[Booked]:
     A turn that called the model before was admitted and stays so: what is half shown is brought to its end,
     and a turn that is taken up after a crash is not weighed twice.
     """
+    if caps != Caps():
+        yield Query("hold_budget", {"team": call.team})
     now = yield from clock()
     admitted = yield Query("has_called", {"turn": call.turn})
     budgets = yield from _budgets(call, caps, now)

@@ -39,5 +39,5 @@ async def migrate(connector: Connector) -> None:
             "install the newer Bobbin again."
         )
     for number, script in enumerate(scripts[version:], start=version + 1):
-        await connector.migrate(number, script.read_text(encoding="utf-8"))
-        _log.info("migrated the database", migration=script.stem)
+        if await connector.migrate(number, script.read_text(encoding="utf-8")):
+            _log.info("migrated the database", migration=script.stem)

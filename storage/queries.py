@@ -6,7 +6,8 @@ The format of the file:
     -- Why there is such a query, in as many lines as it takes.
     SELECT … WHERE id = :id
 
-A comment line of one bare word is always a name. What stands before the first one is prose.
+A comment line of one bare word is always a name. What stands before the first one is prose. Parameters are
+`:named`, as SQLite reads them; for PostgreSQL's driver they are written anew here.
 """
 
 import re
@@ -18,6 +19,7 @@ from typing import get_args
 from storage.connector import Dialect
 
 _HEADER = re.compile(r"^-- (\w+)(?: \[(\w+)\])?[ \t]*$", re.MULTILINE)
+_PARAMETER = re.compile(r"'(?:[^']|'')*'|::|:(\w+)")
 _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 
 
@@ -46,5 +48,16 @@ def parse(text: str, dialect: Dialect) -> dict[str, str]:
         if (name, tag) in forms:
             raise ValueError(f"query {name} is there twice")
         forms[name, tag] = sql
+    if dialect == "postgres":
+        forms = {header: percent(sql) for header, sql in forms.items()}
     common = {name: sql for (name, tag), sql in forms.items() if tag is None}
     return common | {name: sql for (name, tag), sql in forms.items() if tag == dialect}
+
+
+def percent(sql: str) -> str:
+    """Write the parameters as psycopg reads them.
+
+    >>> percent("SELECT '%:a', b::text FROM c WHERE d = :d")
+    "SELECT '%%:a', b::text FROM c WHERE d = %(d)s"
+    """
+    return _PARAMETER.sub(lambda found: f"%({found[1]})s" if found[1] else found[0], sql.replace("%", "%%"))

@@ -9,6 +9,88 @@ SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS now
 -- The server's, not the worker's.
 SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint) AS now
 
+-- hold_message
+-- One event at a time about one Slack message; and none of its channel while a thread of it is read in
+-- (hold_channel). Like every `hold_…`, it is for several workers at once: connector.py tells the order.
+SELECT 1 WHERE 1 = 0
+
+-- hold_message [postgres]
+-- Keys are hashed; should two be equal by chance, one waits for the other, and nothing else.
+SELECT pg_advisory_xact_lock_shared(hashtextextended(concat(CAST(:team AS text), ' ', CAST(:channel AS text)), 1)),
+    pg_advisory_xact_lock(
+        hashtextextended(concat(CAST(:team AS text), ' ', CAST(:channel AS text), ' ', CAST(:ts AS text)), 2))
+
+-- hold_channel
+-- Nothing that is said in it changes while a thread of it is read in.
+SELECT 1 WHERE 1 = 0
+
+-- hold_channel [postgres]
+-- The other side of hold_message.
+SELECT pg_advisory_xact_lock(hashtextextended(concat(CAST(:team AS text), ' ', CAST(:channel AS text)), 1))
+
+-- hold_thread
+-- The conversation of a thread, and that of a message (said there, or shown as an answer), if there are any.
+SELECT 1 WHERE 1 = 0
+
+-- hold_thread [postgres]
+-- As any update of the row would lock it.
+SELECT id FROM conversation WHERE id IN (
+    SELECT id FROM conversation WHERE team_id = :team AND channel_id = :channel AND thread_ts = :thread
+    UNION SELECT conversation_id FROM message WHERE team_id = :team AND channel_id = :channel AND ts = :ts
+    UNION SELECT t.conversation_id FROM reply_part p JOIN turn t ON t.id = p.turn_id
+        WHERE p.team_id = :team AND p.channel_id = :channel AND p.ts = :ts)
+ORDER BY id FOR NO KEY UPDATE
+
+-- hold_conversation
+-- One that is known.
+SELECT 1 WHERE 1 = 0
+
+-- hold_conversation [postgres]
+-- Likewise.
+SELECT id FROM conversation WHERE id = :conversation FOR NO KEY UPDATE
+
+-- hold_turn
+-- The conversation of a turn.
+SELECT 1 WHERE 1 = 0
+
+-- hold_turn [postgres]
+-- The row that its worker holds by its fence.
+SELECT id FROM conversation WHERE id = (SELECT conversation_id FROM turn WHERE id = :turn) FOR NO KEY UPDATE
+
+-- hold_quoting
+-- The conversations that have taken something from this message.
+SELECT 1 WHERE 1 = 0
+
+-- hold_quoting [postgres]
+-- Their summaries may be made of it just now.
+SELECT o.id FROM conversation o WHERE o.team_id = :team AND o.about_channel = :channel AND EXISTS (
+    SELECT 1 FROM message m WHERE m.conversation_id = o.id AND m.ts > :ts AND m.ts < :end)
+ORDER BY o.id FOR NO KEY UPDATE
+
+-- hold_claims
+-- The line is one for all, and of the risky turns one is tried at a time.
+SELECT 1 WHERE 1 = 0
+
+-- hold_claims [postgres]
+-- Any number will do that no hash is likely to be.
+SELECT pg_advisory_xact_lock(1)
+
+-- hold_budget
+-- Two at once must not both take what is left of it.
+SELECT 1 WHERE 1 = 0
+
+-- hold_budget [postgres]
+-- Of a whole workspace, for a person's counts against it as well.
+SELECT pg_advisory_xact_lock(hashtextextended(CAST(:team AS text), 3))
+
+-- tell
+-- Tell the other workers that there is something to look at.
+SELECT 1 WHERE 1 = 0
+
+-- tell [postgres]
+-- Several in one transaction are one; it goes out with the commit.
+SELECT pg_notify('bobbin', '')
+
 -- handled
 -- Whether this event was handled before: Slack delivers at least once.
 SELECT 1 FROM inbox WHERE team_id = :team AND event_id = :event
@@ -111,6 +193,11 @@ SELECT count(*) AS count FROM message WHERE turn_id = :turn AND addressed = 1 AN
 -- Its owner learns of it at once, or by its next heartbeat.
 UPDATE turn SET stop_asked = coalesce(stop_asked, :why) WHERE id = :turn AND state = 'open' RETURNING id
 
+-- asked_to_end
+-- Open turns that must end or begin anew, and why: whoever works on one looks here.
+SELECT id, coalesce(stop_asked, 'edited') AS why FROM turn
+WHERE state = 'open' AND (stop_asked IS NOT NULL OR anew = 1)
+
 -- open_turn_of
 -- The turn that a conversation works on.
 SELECT id FROM turn WHERE conversation_id = :conversation AND state = 'open'
@@ -169,6 +256,58 @@ WITH RECURSIVE team(id) AS (
     LEFT JOIN busy b ON b.team_id = c.team_id
 )
 SELECT id, lease_owner FROM head ORDER BY team_round, place, id LIMIT :limit
+
+-- claimable [postgres]
+-- The same. Whatever somebody holds just now is left out: it is looked at again when they are done. Some more
+-- than wanted are taken of each line, so that this costs nobody a slot.
+WITH RECURSIVE team(id) AS (
+    (SELECT team_id FROM conversation WHERE pending_at IS NOT NULL ORDER BY team_id LIMIT 1)
+    UNION ALL SELECT (SELECT c.team_id FROM conversation c WHERE c.pending_at IS NOT NULL AND c.team_id > team.id
+        ORDER BY c.team_id LIMIT 1) FROM team WHERE team.id IS NOT NULL
+), busy AS (
+    SELECT team_id, count(*) AS running FROM conversation
+    WHERE lease_owner IS NOT NULL AND lease_until > :now GROUP BY team_id
+), risky AS (
+    SELECT c.id, c.place, c.not_before, CASE WHEN c.lease_until > :now THEN 1 ELSE 0 END AS running
+    FROM turn t JOIN conversation c ON c.id = t.conversation_id
+    WHERE t.state = 'open' AND t.deaths > 0
+        AND t.deaths + CASE WHEN c.lease_owner IS NOT NULL AND c.lease_until <= :now THEN 1 ELSE 0 END >= 2
+), held_back AS (
+    SELECT id FROM risky WHERE id NOT IN (
+        SELECT id FROM (
+            SELECT id FROM risky WHERE not_before <= :now ORDER BY running DESC, place, id LIMIT 1) AS tried)
+), head AS (
+    SELECT c.id, c.place, coalesce(b.running, 0)
+        + row_number() OVER (PARTITION BY team.id ORDER BY c.place, c.id) AS team_round
+    FROM team CROSS JOIN LATERAL (
+        SELECT r.id, r.place FROM conversation r
+        WHERE r.team_id = team.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
+            AND r.id NOT IN (SELECT id FROM held_back)
+        ORDER BY r.place, r.id LIMIT :limit + 16) AS c
+    LEFT JOIN busy b ON b.team_id = team.id
+)
+SELECT c.id, c.lease_owner FROM head JOIN conversation c ON c.id = head.id
+WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
+ORDER BY head.team_round, head.place, head.id LIMIT :limit FOR NO KEY UPDATE OF c SKIP LOCKED
+
+-- passed_by
+-- Whether there is something to claim, though nothing was claimed: then somebody held it just now.
+SELECT 1 WHERE 1 = 0
+
+-- passed_by [postgres]
+-- But for what has killed a process before: it may have to wait for another one.
+SELECT 1 FROM conversation c WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
+    AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.conversation_id = c.id AND t.state = 'open'
+        AND (t.deaths > 0 OR c.lease_owner IS NOT NULL))
+LIMIT 1
+
+-- pause
+-- Until they are done: an arrival takes some milliseconds.
+SELECT 1 WHERE 1 = 0
+
+-- pause [postgres]
+-- A hundredth of a second.
+SELECT pg_sleep(0.01)
 
 -- in_line
 -- Who waits for a slot: what `claimable` would choose from. A conversation may be told so where it was called.
@@ -325,6 +464,11 @@ FROM conversation WHERE id = :conversation
 -- Lock the conversation under the fence; no row: somebody else owns it now.
 UPDATE conversation SET lease_until = lease_until WHERE id = :conversation AND fence = :fence
     AND lease_owner IS NOT NULL RETURNING id
+
+-- hold [postgres]
+-- An update would write the row for nothing.
+SELECT id FROM conversation WHERE id = :conversation AND fence = :fence AND lease_owner IS NOT NULL
+FOR NO KEY UPDATE
 
 -- unlease
 -- Give it back. Once: by then it may wait for something else.
@@ -521,6 +665,15 @@ ON CONFLICT(team_id) DO UPDATE SET heard_at = excluded.heard_at,
     gaps = heard.gaps + (heard.heard_at < :before)
 RETURNING missed_since, gaps
 
+-- heard [postgres]
+-- A truth is no number there.
+INSERT INTO heard(team_id, heard_at) VALUES (:team, :now)
+ON CONFLICT(team_id) DO UPDATE SET heard_at = excluded.heard_at,
+    missed_since = CASE WHEN heard.missed_since IS NULL AND heard.heard_at < :before THEN heard.heard_at
+        ELSE heard.missed_since END,
+    gaps = heard.gaps + CASE WHEN heard.heard_at < :before THEN 1 ELSE 0 END
+RETURNING missed_since, gaps
+
 -- caught_up
 -- What was said in the break was read.
 UPDATE heard SET missed_since = NULL WHERE team_id = :team AND gaps = :gaps
@@ -611,6 +764,11 @@ FROM attachment a JOIN message m ON m.id = a.message_id WHERE m.conversation_id 
 -- keep_file
 -- Once, whatever else brings it.
 INSERT INTO file(sha256, data) VALUES (:sha256, :data) ON CONFLICT DO NOTHING
+
+-- keep_file [postgres]
+-- Its row is locked also where it is there: whoever takes its last message away just now must not take the file
+-- from under this one.
+INSERT INTO file(sha256, data) VALUES (:sha256, :data) ON CONFLICT(sha256) DO UPDATE SET sha256 = excluded.sha256
 
 -- attach
 -- What became of a message's file, in the place of what was noted before.
@@ -737,3 +895,23 @@ SELECT
     (SELECT min(pending_at) FROM conversation WHERE pending_at IS NOT NULL AND lease_until <= :now) AS oldest,
     (SELECT count(*) FROM turn WHERE state = 'open') AS open_turns,
     (SELECT count(*) FROM orphan) AS orphans
+
+-- workers
+-- How many processes have the database open.
+SELECT 1 AS workers
+
+-- workers [postgres]
+-- Each listens on one connection of its own.
+SELECT count(*) AS workers FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'bobbin listening'
+
+-- server
+-- What the doctor asks of a server; a file has none.
+SELECT 1 WHERE 1 = 0
+
+-- server [postgres]
+-- What the connection goes through, and how many more there may be.
+SELECT current_setting('server_version') AS version, host(inet_server_addr()) AS address,
+    coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted,
+    CAST(current_setting('max_connections') AS integer) AS most,
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS open

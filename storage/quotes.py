@@ -33,4 +33,8 @@ def changed(where: ThreadKey, ts: str, text: str, files: str, edit_ts: str) -> T
 
 def _quoted(team: str, channel: str, ts: str) -> Transaction[list[Row]]:
     # No digit sorts after a colon: between the two is every ts that begins with this one.
-    return (yield Query("quoted", {"team": team, "channel": channel, "ts": ts, "end": f"{ts}:"}))
+    where = {"team": team, "channel": channel, "ts": ts, "end": f"{ts}:"}
+    if not (yield Query("quoted", where)):
+        return []
+    yield Query("hold_quoting", where)
+    return (yield Query("quoted", where))

@@ -15,18 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import aiosqlite
 import structlog
 
 from bot.errors import StoreError, StoreForeign, StoreInUse, StoreUnavailable
-from storage.connector import Connector, Dialect, Query, Row, Transaction
+from storage.connector import Connector, Dialect, P, Query, Row, T, Transaction
 from storage.probe import Probe
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
 _Outcome = tuple[Any, Exception | None]
 
 APPLICATION_ID = 0x534C4254
@@ -117,19 +116,19 @@ class SQLite(Connector):
             return cls(path, queries, writer, reader, resources.pop_all())
         raise AssertionError("unreachable")
 
-    async def write(self, transaction: Transaction[T]) -> T:
+    async def write(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Connector.write`. Transactions of one batch see each other's writes, in order of arrival."""
         self._must_be_open()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((transaction, future))
+        self._waiting.append((transaction(*args, **kwargs), future))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._commit_waiting())
         return await future
 
-    async def read(self, transaction: Transaction[T]) -> T:
+    async def read(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Connector.read`. Reads wait for each other, never for a write."""
         self._must_be_open()
-        return await _hop(self._path, self._reader, partial(self._snapshot, transaction))
+        return await _hop(self._path, self._reader, partial(self._snapshot, transaction(*args, **kwargs)))
 
     async def checkpoint(self) -> bool:
         """See `Connector.checkpoint`. Runs between two commits."""
@@ -156,7 +155,7 @@ class SQLite(Connector):
         """See `Connector.version`: SQLite keeps it in the file's header."""
         return await _hop(self._path, self._writer, lambda connection: _pragma(connection, "user_version"))
 
-    async def migrate(self, version: int, script: str) -> None:
+    async def migrate(self, version: int, script: str) -> bool:
         """See `Connector.migrate`."""
 
         def run(connection: sqlite3.Connection) -> None:
@@ -170,6 +169,7 @@ class SQLite(Connector):
                     connection.execute("ROLLBACK")
 
         await _hop(self._path, self._writer, run)
+        return True
 
     async def close(self) -> None:
         """See `Connector.close`."""

@@ -33,7 +33,19 @@ from bot.ports import (
     Summary,
     Turn,
 )
-from storage import arrivals, channels, feedback, files, gauges, inspect, ledger, summaries, turns
+from storage import (
+    arrivals,
+    channels,
+    feedback,
+    files,
+    gauges,
+    inspect,
+    ledger,
+    persons,
+    summaries,
+    turns,
+    workers,
+)
 from storage.connector import Connector, Query, Row, Transaction
 
 _log = structlog.get_logger(__name__)
@@ -53,224 +65,226 @@ class ConversationStore(Store):
 
     async def post(self, message: Posted, decide: Callable[[ThreadState | None], Decision]) -> Ingested:
         """See `Store`."""
-        return await self._connector.write(arrivals.post(message, decide))
+        return await self._connector.write(arrivals.post, message, decide)
 
     async def edit(self, edit: Edited, decide: Callable[[ThreadState | None], Decision]) -> Ingested:
         """See `Store`."""
-        ingested = await self._connector.write(arrivals.edit(edit, decide))
+        ingested = await self._connector.write(arrivals.edit, edit, decide)
         self._words_deleted = True
         return ingested
 
     async def delete(self, deleted: Deleted) -> Ingested:
         """See `Store`."""
-        ingested = await self._connector.write(arrivals.delete(deleted))
+        ingested = await self._connector.write(arrivals.delete, deleted)
         self._words_deleted = True
         return ingested
 
     async def stop(self, stopped: Stopped) -> Ingested:
         """See `Store`."""
-        return await self._connector.write(arrivals.stop(stopped))
+        return await self._connector.write(arrivals.stop, stopped)
 
     async def mute(self, muted: Muted) -> Ingested:
         """See `Store`."""
-        return await self._connector.write(arrivals.mute(muted))
+        return await self._connector.write(arrivals.mute, muted)
 
     async def seen(self, team: str, event_id: str, outcome: str) -> bool:
         """See `Store`."""
-        return await self._connector.write(arrivals.noted(team, event_id, outcome))
+        return await self._connector.write(arrivals.noted, team, event_id, outcome)
 
     async def quarantine(self, team: str, event_id: str, shape: str) -> None:
         """See `Store`."""
-        await self._connector.write(arrivals.noted(team, event_id, "quarantined", shape))
+        await self._connector.write(arrivals.noted, team, event_id, "quarantined", shape)
 
     async def claim(self, owner: str, limit: int) -> list[Turn]:
         """See `Store`."""
-        return await self._connector.write(turns.claim(owner, limit, self._lease))
+        return await self._connector.write(turns.claim, owner, limit, self._lease)
 
     async def in_line(self) -> list[Queued]:
         """See `Store`."""
-        return await self._connector.read(turns.in_line())
+        return await self._connector.read(turns.in_line)
 
     async def idle(self, conversations: Collection[int]) -> list[int]:
         """See `Store`."""
-        return await self._connector.read(turns.idle(conversations))
+        return await self._connector.read(turns.idle, conversations)
 
     async def extend(self, turn: Turn) -> str | None:
         """See `Store`."""
         with trail.to_write() as steps:
-            held, why = await self._connector.write(turns.extend(turn, self._lease, steps))
+            held, why = await self._connector.write(turns.extend, turn, self._lease, steps)
         self._must_hold(turn, held)
         return why
 
     async def restart(self, turn: Turn) -> Turn:
         """See `Store`."""
-        anew = await self._connector.write(turns.restart(turn))
+        anew = await self._connector.write(turns.restart, turn)
         if anew is None:
             raise LeaseLost(f"turn {turn.id}: fence {turn.fence} is not the newest any more")
         return anew
 
     async def history(self, turn: Turn) -> list[Line]:
         """See `Store`."""
-        return await self._connector.read(_history(turn))
+        return await self._connector.read(_history, turn)
 
     async def recall(self, turn: Turn) -> History:
         """See `Store`."""
-        return await self._connector.read(summaries.recall(turn, _line))
+        return await self._connector.read(summaries.recall, turn, _line)
 
     async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
         """See `Store`."""
-        held, kept = await self._connector.write(summaries.keep(turn, summary, made_of))
+        held, kept = await self._connector.write(summaries.keep, turn, summary, made_of)
         self._must_hold(turn, held)
         return kept
 
     async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(turns.backfill(turn, lines)))
+        self._must_hold(turn, await self._connector.write(turns.backfill, turn, lines))
 
     async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
         """See `Store`."""
-        return await self._connector.read(_people(team, ids))
+        return await self._connector.read(persons.known, team, ids)
 
     async def learn(self, team: str, people: Sequence[Person]) -> None:
         """See `Store`."""
-        await self._connector.write(_learn(team, people))
+        await self._connector.write(persons.learn, team, people)
 
     async def dismiss(self, turn: Turn, authors: Sequence[str], reason: str) -> tuple[str, ...]:
         """See `Store`."""
-        held, due = await self._connector.write(turns.dismiss(turn, authors, reason))
+        held, due = await self._connector.write(turns.dismiss, turn, authors, reason)
         self._must_hold(turn, held)
         return due
 
     async def begin_call(self, call: Call, caps: Caps) -> Booked:
         """See `Store`."""
-        return await self._connector.write(ledger.begin(call, caps))
+        return await self._connector.write(ledger.begin, call, caps)
 
     async def settle_call(self, call: Call) -> None:
         """See `Store`."""
-        await self._connector.write(ledger.settle(call))
+        await self._connector.write(ledger.settle, call)
 
     async def admins(self, team: str) -> list[str]:
         """See `Store`."""
-        return await self._connector.read(_admins(team))
+        return await self._connector.read(persons.admins, team)
 
     async def channel_settings(self, team: str, channel: str) -> dict[SettingName, ChannelSetting]:
         """See `Store`."""
-        return await self._connector.read(channels.settings(team, channel))
+        return await self._connector.read(channels.settings, team, channel)
 
     async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
         """See `Store`."""
-        await self._connector.write(channels.set_channel(team, channel, setting))
+        await self._connector.write(channels.set_channel, team, channel, setting)
 
     async def reads(self, turn: Turn, places: Collection[Place]) -> dict[Place, Read]:
         """See `Store`."""
-        return await self._connector.read(files.reads(turn, places))
+        return await self._connector.read(files.reads, turn, places)
 
     async def keep_read(self, turn: Turn, place: Place, read: Read, data: bytes = b"") -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(files.keep(turn, place, read, data)))
+        self._must_hold(turn, await self._connector.write(files.keep, turn, place, read, data))
 
     async def file_data(self, hashes: Collection[str]) -> dict[str, bytes]:
         """See `Store`."""
-        return await self._connector.read(files.data(hashes))
+        return await self._connector.read(files.data, hashes)
 
     async def standing(self, team: str, user: str) -> Standing:
         """See `Store`."""
-        return await self._connector.read(inspect.standing(team, user))
+        return await self._connector.read(inspect.standing, team, user)
 
     async def kept(self, team: str, user: str) -> Kept:
         """See `Store`."""
-        return await self._connector.read(inspect.kept(team, user))
+        return await self._connector.read(inspect.kept, team, user)
 
     async def receipt(self, team: str, channel: str, ts: str) -> Receipt | None:
         """See `Store`."""
-        return await self._connector.read(inspect.receipt(team, channel, ts))
+        return await self._connector.read(inspect.receipt, team, channel, ts)
 
     async def record_part(self, turn: Turn, part: Part) -> None:
         """See `Store`."""
         with trail.to_write() as steps:
-            self._must_hold(turn, await self._connector.write(turns.record_part(turn, part, steps)))
+            self._must_hold(turn, await self._connector.write(turns.record_part, turn, part, steps))
 
     async def record_answer(self, turn: Turn, answer: str, stop: Stop) -> None:
         """See `Store`."""
         with trail.to_write() as steps:
-            written = await self._connector.write(turns.record_answer(turn, answer, stop, steps))
+            written = await self._connector.write(turns.record_answer, turn, answer, stop, steps)
         self._must_hold(turn, written)
 
     async def finish(self, turn: Turn, finish: Finish) -> bool:
         """See `Store`."""
         with trail.to_write() as steps:
-            held, more = await self._connector.write(turns.finish(turn, finish, steps))
+            held, more = await self._connector.write(turns.finish, turn, finish, steps)
         self._must_hold(turn, held)
         return more
 
     async def release(self, turn: Turn, delay: float = 0) -> None:
         """See `Store`."""
         with trail.to_write() as steps:
-            await self._connector.write(turns.release(turn, int(delay * 1000), steps))
+            await self._connector.write(turns.release, turn, int(delay * 1000), steps)
 
     async def retry(self, turn_id: int) -> Ingested:
         """See `Store`."""
-        return await self._connector.write(turns.retry(turn_id))
+        return await self._connector.write(turns.retry, turn_id)
 
     async def turn_shown(self, team: str, channel: str, ts: str) -> int | None:
         """See `Store`."""
-        return await self._connector.read(feedback.turn_shown(team, channel, ts))
+        return await self._connector.read(feedback.turn_shown, team, channel, ts)
 
     async def again(self, turn_id: int, user: str) -> Ingested:
         """See `Store`."""
-        return await self._connector.write(turns.again(turn_id, user))
+        return await self._connector.write(turns.again, turn_id, user)
 
     async def rate(self, turn_id: int, user: str, *, good: bool) -> bool:
         """See `Store`."""
-        return await self._connector.write(feedback.rate(turn_id, user, good=good))
+        return await self._connector.write(feedback.rate, turn_id, user, good=good)
 
     async def explain(self, turn_id: int, user: str, why: str) -> bool:
         """See `Store`."""
-        return await self._connector.write(feedback.explain(turn_id, user, why))
+        return await self._connector.write(feedback.explain, turn_id, user, why)
 
     async def accounted(self, thread: ThreadKey) -> set[str]:
         """See `Store`."""
-        return await self._connector.read(_accounted(thread))
+        return await self._connector.read(_accounted, thread)
 
     async def orphans(self) -> list[tuple[str, str, str]]:
         """See `Store`."""
-        return await self._connector.read(_orphans())
+        return await self._connector.read(_orphans)
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
         """See `Store`."""
-        await self._connector.write(_run("forget_orphan", {"team": team, "channel": channel, "ts": ts}))
+        await self._connector.write(_run, "forget_orphan", {"team": team, "channel": channel, "ts": ts})
 
     async def note_due(self, team: str, user: str, reason: str, *, once_ever: bool = False) -> bool:
         """See `Store`."""
         every = _EVER if once_ever else arrivals.DAY
-        return await self._connector.write(arrivals.note_due(team, user, reason, every))
+        return await self._connector.write(arrivals.note_due, team, user, reason, every)
 
     async def recover(self, settle: float) -> int:
         """See `Store`."""
-        await self._connector.write(ledger.lose())
-        return await self._connector.write(turns.recover(int(settle * 1000)))
+        if not self._connector.exclusive:
+            return 0
+        await self._connector.write(ledger.lose)
+        return await self._connector.write(turns.recover, int(settle * 1000))
 
     async def heard(self, team: str, longest: float) -> Gap | None:
         """See `Store`."""
-        return await self._connector.write(_heard(team, int(longest * 1000)))
+        return await self._connector.write(_heard, team, int(longest * 1000))
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """See `Store`."""
-        await self._connector.write(_run("caught_up", {"team": team, "gaps": gap.number}))
+        await self._connector.write(_run, "caught_up", {"team": team, "gaps": gap.number})
 
     async def channels(self, team: str, limit: int) -> list[str]:
         """See `Store`."""
-        return await self._connector.read(_channels(team, limit))
+        return await self._connector.read(_channels, team, limit)
 
     async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
         """See `Store`."""
-        return await self._connector.read(_lively(team, after, limit))
+        return await self._connector.read(_lively, team, after, limit)
 
     async def sweep(self) -> None:
         """See `Store`."""
-        if overlooked := await self._connector.write(turns.sweep()):
+        if overlooked := await self._connector.write(turns.sweep):
             _log.error("conversations with waiting messages had been overlooked", count=overlooked)
-        await self._connector.write(ledger.lose(_LONGEST_CALL))
+        await self._connector.write(ledger.lose, _LONGEST_CALL)
 
     async def scrub(self) -> None:
         """See `Store`."""
@@ -283,9 +297,26 @@ class ConversationStore(Store):
         finally:
             self._words_deleted |= not done
 
+    async def asked_to_end(self) -> list[tuple[int, str]]:
+        """See `Store`."""
+        return await self._connector.read(workers.asked_to_end)
+
+    async def tell(self) -> None:
+        """See `Store`."""
+        if not self._connector.exclusive:
+            await self._connector.write(workers.tell)
+
+    async def workers(self) -> int:
+        """See `Store`."""
+        return 1 if self._connector.exclusive else await self._connector.read(workers.workers)
+
+    async def news(self) -> None:
+        """See `Store`."""
+        await self._connector.news()
+
     async def next_due(self) -> float | None:
         """See `Store`."""
-        return await self._connector.read(_next_due())
+        return await self._connector.read(_next_due)
 
     async def writable(self) -> bool:
         """See `Store`."""
@@ -293,7 +324,7 @@ class ConversationStore(Store):
 
     async def gauges(self) -> Gauges:
         """See `Store`."""
-        found = await self._connector.read(gauges.gauges())
+        found = await self._connector.read(gauges.gauges)
         return replace(found, log_bytes=self._connector.log_bytes())
 
     @staticmethod
@@ -328,34 +359,6 @@ def _history(turn: Turn) -> Transaction[list[Line]]:
     here = {"conversation": turn.conversation, "turn": turn.id, "seq": turn.seq}
     rows = yield Query("history", {**here, "after": -1, "after_ts": ""})
     return [_line(row) for row in rows]
-
-
-def _people(team: str, ids: Sequence[str]) -> Transaction[dict[str, Person]]:
-    known: dict[str, Person] = {}
-    for user in ids:
-        for row in (yield Query("find_person", {"team": team, "user": user})):
-            roles = {role: bool(row[role]) for role in ("guest", "external", "admin")}
-            known[user] = Person(user, row["name"], **roles)
-    return known
-
-
-def _learn(team: str, people: Sequence[Person]) -> Transaction[None]:
-    now = yield from arrivals.clock()
-    for person in people:
-        learned = {
-            "team": team,
-            "user": person.id,
-            "name": person.name,
-            "guest": int(person.guest),
-            "external": int(person.external),
-            "admin": int(person.admin),
-            "now": now,
-        }
-        yield Query("learn", learned)
-
-
-def _admins(team: str) -> Transaction[list[str]]:
-    return [row["user_id"] for row in (yield Query("admins", {"team": team}))]
 
 
 def _accounted(thread: ThreadKey) -> Transaction[set[str]]:

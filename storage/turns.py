@@ -12,16 +12,25 @@ from bot.conversation import ThreadKey
 from bot.policy import counted_as
 from bot.ports import Finish, How, Ingested, Line, Part, Queued, Stop, Turn
 from bot.trail import Step
-from storage.arrivals import DAY, clock, files_json, line_up, note_due
+from storage.arrivals import DAY, clock, files_json, hold_message, line_up, note_due
 from storage.connector import Query, Row, Transaction
 from storage.quotes import ts_of
+
+_LOOKS = 10
+"""How often a claim looks again for what somebody held for a moment."""
 
 
 def claim(owner: str, limit: int, lease: int) -> Transaction[list[Turn]]:
     """Take up to `limit` conversations for `lease` milliseconds, each with its one open turn."""
-    now = yield from clock()
+    yield Query("hold_claims")
+    for _ in range(_LOOKS):
+        now = yield from clock()
+        found = yield Query("claimable", {"now": now, "limit": limit})
+        if found or not (yield Query("passed_by", {"now": now})):
+            break
+        yield Query("pause")
     claimed: list[Turn] = []
-    for ready in (yield Query("claimable", {"now": now, "limit": limit})):
+    for ready in found:
         until = now + lease
         rows = yield Query("lease", {"conversation": ready["id"], "owner": owner, "until": until})
         turn = yield from _open(rows[0], now, died=ready["lease_owner"] is not None)
@@ -167,13 +176,15 @@ def restart(turn: Turn) -> Transaction[Turn | None]:
 
 def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
     """Put what Slack knows of the thread before its first turn; what is stored already stays as it is."""
+    source = turn.about or turn.thread
+    for channel in sorted({turn.thread.channel, source.channel}):
+        yield Query("hold_channel", {"team": turn.thread.team, "channel": channel})
     if not (yield from _hold(turn)):
         return False
     now = yield from clock()
     first = yield Query("before_turn", {"conversation": turn.conversation, "now": now})
     for line in lines:
         # What is newer comes by its own event, to be answered; what was deleted since it was read stays away.
-        source = turn.about or turn.thread
         where = {"team": turn.thread.team, "channel": source.channel, "ts": line.ts}
         if line.ts > turn.called_ts or (yield Query("is_tombstone", where)):
             continue
@@ -217,8 +228,9 @@ def dismiss(turn: Turn, authors: Sequence[str], reason: str) -> Transaction[tupl
 
 def record_part(turn: Turn, part: Part, steps: Sequence[Step]) -> Transaction[bool]:
     """A Slack message was made: ours if the lease still is, else an orphan."""
-    held = yield from _hold(turn)
     where = {"team": turn.thread.team, "channel": turn.thread.channel, "ts": part.ts, "turn": turn.id}
+    yield from hold_message(turn.thread.team, turn.thread.channel, part.ts)  # somebody may delete it already
+    held = yield from _hold(turn)
     if held:
         yield from _note(turn.id, steps)
         yield Query("record_part", {**where, "part": part.part, "kind": part.kind})
@@ -305,6 +317,7 @@ def release(turn: Turn, delay: int, steps: Sequence[Step]) -> Transaction[None]:
 
 def retry(turn_id: int) -> Transaction[Ingested]:
     """Queue a failed turn to be tried again."""
+    yield Query("hold_turn", {"turn": turn_id})
     now = yield from clock()
     rows = yield Query("ask_retry", {"turn": turn_id})
     if not rows:
@@ -318,6 +331,7 @@ def retry(turn_id: int) -> Transaction[Ingested]:
 
 def again(turn_id: int, user: str) -> Transaction[Ingested]:
     """Queue a turn to be answered again."""
+    yield Query("hold_turn", {"turn": turn_id})
     rows = yield Query("again_of", {"turn": turn_id, "user": user})
     if not rows:
         return Ingested("no such turn", note="again_unknown")
@@ -350,6 +364,7 @@ def sweep() -> Transaction[int]:
     now = yield from clock()
     overlooked = yield Query("unnoticed")
     for row in overlooked:
+        yield Query("hold_conversation", {"conversation": row["id"]})
         yield from line_up(row["id"], now)
         yield Query("settle_pending", {"conversation": row["id"]})
     yield Query("purge_inbox", {"before": now - 7 * DAY})

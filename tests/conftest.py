@@ -1,17 +1,20 @@
-"""How many examples the properties get: the same few each time, or many new ones every night.
+"""What all tests share: a PostgreSQL server; and how many examples the properties get.
+
+Of these the same few each time, or many new ones every night.
 
 `HYPOTHESIS_PROFILE=nightly pytest --timeout=3600 ...` looks further. A failure prints the line that brings
 its example back.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from tests.postgres import Server
 from tests.processes import end_launcher
 
 # How fast the machine makes examples is not what is tested.
@@ -78,3 +81,25 @@ def _launcher() -> Iterator[None]:
     """Whatever was started ends with the session."""
     yield
     end_launcher()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """One server for all of this run, however many processes it has."""
+    folder, owner = tmp_path_factory.getbasetemp(), os.getpid()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # noqa: TID251  no setting of Bobbin
+        folder, owner = folder.parent, os.getppid()
+    return Server.shared(folder, owner)
+
+
+@pytest.fixture(scope="session")
+def emptied(postgres: Server) -> Callable[[], str]:
+    """Give the URL of an empty database, the same one each time: whoever had it before is done with it."""
+    name = f"test_{os.getpid()}"
+    postgres.create(name)
+
+    def emptied() -> str:
+        postgres.empty(name)
+        return postgres.url(name)
+
+    return emptied

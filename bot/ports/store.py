@@ -224,7 +224,8 @@ class Store(Protocol):
     async def recover(self, settle: float) -> int:
         """At the start of the only process every lease is dead. How many turns must be taken up again.
 
-        Calls that were running are lost: what they cost stays an estimate.
+        Calls that were running are lost: what they cost stays an estimate. Where there may be other
+        processes, nothing is done: a dead one's leases run out.
         """
         ...
 
@@ -250,6 +251,22 @@ class Store(Protocol):
 
     async def scrub(self) -> None:
         """Take deleted words off the disk, where there are any."""
+        ...
+
+    async def asked_to_end(self) -> list[tuple[int, str]]:
+        """Open turns that must end, or begin anew, and why (stopped, deleted, edited), whoever has them."""
+        ...
+
+    async def tell(self) -> None:
+        """Tell the other processes that there is something to do."""
+        ...
+
+    async def workers(self) -> int:
+        """How many processes work on this database now, this one included, as far as it can be known."""
+        ...
+
+    async def news(self) -> None:
+        """Wait until another process tells that there is something to do, or to end. It is only a hint."""
         ...
 
     async def next_due(self) -> float | None:

@@ -161,7 +161,10 @@ class Ingested:
     note: str | None = None
     """The reason to be told privately, at most once a day: a key of `policy.NOTES`."""
     stop: tuple[int, str] | None = None
-    """The id of an open turn that must end now, and why: stopped, deleted, or (to begin anew) edited."""
+    """The id of an open turn that must end now, and why: stopped, deleted, or (to begin anew) edited.
+
+    Whoever works on it learns of it by `Store.asked_to_end`.
+    """
     offer: int | None = None
     """The id of a turn whose question was changed in words: to be answered again, if its author wants."""
 

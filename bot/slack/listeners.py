@@ -74,7 +74,6 @@ class Outlets:
     """What happens beside the store: tell the dispatcher, and what may be said to people."""
 
     wake: Callable[[], None]
-    stop: Callable[[int, str], None]
     tell: Callable[[Posted, str], Coroutine[Any, Any, None]]
     offer: Callable[[Posted, int], Coroutine[Any, Any, None]]
     welcome: Callable[[Invited], Coroutine[Any, Any, None]]
@@ -165,8 +164,6 @@ class Listeners:
             **_where(message),
         )
         signals.tell(signals.Taken(kind, ingested.outcome, seconds, _age(body)))
-        if ingested.stop is not None:
-            self._outlets.stop(*ingested.stop)
         if ingested.wake:
             self._outlets.wake()
         if ingested.note is not None and isinstance(message, Posted):

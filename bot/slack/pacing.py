@@ -3,7 +3,7 @@
 The tiers are Slack's (docs.slack.dev/apis/web-api/rate-limits): so many calls a minute for each method,
 chat.postMessage one a second in each channel. The pacer counts what was called in the last minute; it
 tells a reply how long to wait for its next append, and whether a stream may still be started (a start is
-only taken with its stop).
+only taken with its stop). Where several workers serve the workspace, each takes its part of every tier.
 """
 
 import asyncio
@@ -39,8 +39,13 @@ class Pacer:
         self._last_post: dict[str, float] = {}
         self._blocked: dict[str, float] = {}
         self._streaming = 0
+        self._workers = 1
         self.rewriting = 0
         """Replies that rewrite a message as it grows."""
+
+    def share(self, workers: int) -> None:
+        """Leave what is left of each tier to the other workers."""
+        self._workers = workers
 
     def called(self, method: str, channel: str = "") -> None:
         """Note a call that is being made."""
@@ -81,14 +86,14 @@ class Pacer:
         """Seconds from one append of a reply to its next: longer, the more replies there are."""
         if not self._on:
             return max(_UNPACED_SECONDS, self._wait("chat.appendStream"))
-        share = 1.1 * _MINUTE / PER_MINUTE["chat.appendStream"] * self._streaming
+        share = 1.1 * _MINUTE / self._tier("chat.appendStream") * self._streaming
         return max(_APPEND_SECONDS, share, self._wait("chat.appendStream"))
 
     def update_interval(self) -> float:
         """Seconds from one update of a message to its next: longer, the more messages grow so."""
         if not self._on:
             return max(_UNPACED_SECONDS, self._wait("chat.update"))
-        share = 1.1 * _MINUTE / PER_MINUTE["chat.update"] * self.rewriting
+        share = 1.1 * _MINUTE / self._tier("chat.update") * self.rewriting
         return max(_UPDATE_SECONDS, share, self._wait("chat.update"))
 
     async def wait_for(self, method: str, channel: str = "") -> None:
@@ -99,7 +104,7 @@ class Pacer:
     async def wait_for_spare(self, method: str) -> None:
         """The same for what has time: half of a minute's calls is always left to the replies."""
         while self._wait(method) > 0 or (  # noqa: ASYNC110  the clock tells, no event does
-            self._on and self._left(method) * 2 <= PER_MINUTE[method]
+            self._on and self._left(method) * 2 <= self._tier(method)
         ):
             await asyncio.sleep(_SPARE_SECONDS)
 
@@ -113,8 +118,8 @@ class Pacer:
         if self._on and method == "chat.postMessage":
             free = max(free, self._last_post.get(channel, 0) + _POST_SECONDS)
         calls = self._recent(method)
-        if self._on and method in PER_MINUTE and len(calls) >= PER_MINUTE[method]:
-            free = max(free, calls[0] + _MINUTE, now + 0.01)
+        if self._on and method in PER_MINUTE and len(calls) >= self._tier(method):
+            free = max(free, calls[-self._tier(method)] + _MINUTE, now + 0.01)
         return max(0.0, free - now)
 
     def _left(self, method: str) -> int:
@@ -123,7 +128,11 @@ class Pacer:
             return 0
         if not self._on or method not in PER_MINUTE:
             return 1
-        return PER_MINUTE[method] - len(self._recent(method))
+        return self._tier(method) - len(self._recent(method))
+
+    def _tier(self, method: str) -> int:
+        """How many calls a minute are this worker's."""
+        return max(1, PER_MINUTE[method] // self._workers)
 
     def _recent(self, method: str) -> deque[float]:
         calls = self._calls[method]

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackRefused, SlackUnreachable
+from bot.errors import LeaseLost, SlackError, SlackGone, SlackNotAllowed, SlackRefused, SlackUnreachable
 from bot.events import one_line
 from bot.ports import Line, Turn
 from bot.slack.api import SlackAPI
@@ -180,3 +180,19 @@ class Status:
         except SlackUnreachable:
             self._lost = monotonic() if shows else self._lost
             raise
+        if shows:
+            await self._take_back(method, arguments)
+
+    async def _take_back(self, method: str, arguments: Mapping[str, Any]) -> None:
+        """Take away what came too late, of a process that was frozen in the middle of the call.
+
+        Somebody else has taken the turn over, and may have ended it already.
+        """
+        try:
+            self._check()
+        except LeaseLost:
+            gone = {"agents.sessions.setStatus": "active", "assistant.threads.setStatus": ""}
+            if method in gone:
+                await self._api.repeat(method, tries=5, **{**arguments, "status": gone[method]})
+            else:
+                await self._api.repeat("reactions.remove", tries=5, **arguments)

@@ -1,10 +1,14 @@
-"""python -m tests.chaos [kills | points | pairs | soak | ledger]: `make chaos`. Exit 1 on any violation."""
+"""python -m tests.chaos [kills | points | pairs | soak | ledger | restarts]: `make chaos`.
+
+Exit 1 on any violation. `kills` may be of several workers on one PostgreSQL; `restarts` are of that server.
+"""
 
 import argparse
 import asyncio
 import random
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -12,15 +16,27 @@ from tests.chaos.kills import kill_loop
 from tests.chaos.ledger import ledger_loop
 from tests.chaos.points import one_question, pairs, singles, two_people
 from tests.chaos.soak import soak
+from tests.chaos.workers import restarts, worker_kills
+from tests.postgres import Server
 from tests.processes import end_launcher
 
-PARTS = ("kills", "points", "pairs", "soak", "ledger")
+PARTS = ("kills", "points", "pairs", "soak", "ledger", "restarts")
 
 
-async def main(what: str, rounds: int, seed: int) -> list[str]:
+async def main(what: str, rounds: int, seed: int, *, workers: int = 0) -> list[str]:
     """Run one part, tell what came of it, and return the violations."""
     with tempfile.TemporaryDirectory(prefix="bobbin-chaos-") as folder:
         place = Path(folder)
+        if what == "restarts":
+            server = await asyncio.to_thread(partial(Server.start, durable=True))
+            tally = await restarts(place, server, times=rounds, seed=seed, workers=workers or 3)
+            print(*tally.lines(), sep="\n")
+            return tally.wrong
+        if what == "kills" and workers:
+            server = await asyncio.to_thread(Server.start)
+            tally = await worker_kills(place, server, rounds=rounds, seed=seed, workers=workers)
+            print(*tally.lines(), sep="\n")
+            return tally.wrong
         if what == "kills":
             tally = await kill_loop(place, rounds=rounds, seed=seed)
             print(*tally.lines(), sep="\n")
@@ -59,9 +75,12 @@ if __name__ == "__main__":
     parser.add_argument("what", nargs="?", default="kills", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=100, help="kills, or turns of the soak")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--database", default="sqlite", choices=["sqlite", "postgres"])
+    parser.add_argument("--workers", type=int, default=3, help="on PostgreSQL")
     options = parser.parse_args()
     began = monotonic()
-    violated = asyncio.run(main(options.what, options.rounds, options.seed))
+    several = options.workers if options.database == "postgres" else 0
+    violated = asyncio.run(main(options.what, options.rounds, options.seed, workers=several))
     end_launcher()
     print(f"{options.what}, seed {options.seed}: {monotonic() - began:.0f} s")
     sys.exit(1 if violated else 0)

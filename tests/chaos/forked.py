@@ -49,6 +49,14 @@ class ForkedBobbin(Bobbin):
         self.command = [sys.executable, "-c", START.format(told)]
         return await super().begin(*arguments)
 
+    def colleague(self, number: int) -> "ForkedBobbin":
+        """Another worker on the same database, whose points are noted in the same file."""
+        folder = self.folder / f"worker{number}"
+        folder.mkdir()
+        other = ForkedBobbin(self.slack, self.bedrock, folder, **self.settings)
+        other.points = self.points
+        return other
+
     def passed(self) -> list[tuple[float, int, str, int, str]]:
         """The points that were passed: time, process, name, how many-th of its process, key."""
         if not self.points.exists():

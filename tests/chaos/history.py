@@ -57,7 +57,8 @@ async def violations(bobbin: Bobbin, *, may_fail: bool = False, may_end: bool = 
         *_kept_before_acked(bobbin),
         *_nothing_left_working(bobbin),
     ]
-    for check, wanted in _AT_REST.items():
+    checks = _AT_REST if bobbin.on_a_server else {**_SOUND, **_AT_REST}
+    for check, wanted in checks.items():
         if (rows := await bobbin.rows(check)) != wanted:
             found.append(f"at rest: {check} gave {rows}")
     return found
@@ -70,9 +71,11 @@ _TURNS = """
     WHERE t.seq > 0 ORDER BY t.conversation_id, t.seq"""
 _KEPT = "SELECT channel_id, ts, turn_id, id FROM message WHERE role = 'user' AND addressed = 1"
 _PARTS = "SELECT turn_id, channel_id, ts, kind FROM reply_part ORDER BY turn_id, part, ts"
-_AT_REST: dict[str, list[tuple[Any, ...]]] = {
+_SOUND: dict[str, list[tuple[Any, ...]]] = {
     "PRAGMA integrity_check": [("ok",)],
     "PRAGMA foreign_key_check": [],
+}
+_AT_REST: dict[str, list[tuple[Any, ...]]] = {
     "SELECT id FROM turn WHERE state = 'open'": [],
     "SELECT id FROM conversation WHERE lease_owner IS NOT NULL": [],
     "SELECT id FROM conversation WHERE pending_at IS NOT NULL": [],

@@ -7,6 +7,7 @@ that is asked for the process kills itself with SIGKILL.
 
 import asyncio
 import gc
+import inspect
 import os
 import signal
 import sqlite3
@@ -33,6 +34,7 @@ from bot.slack.parts import Parts
 from bot.slack.socket import Socket
 from bot.slack.socket_mode import SocketMode
 from storage import turns
+from storage.postgres import Postgres
 from storage.sqlite import SQLite
 
 BY_THE_CLOCK = ("extend", "claim", "noted", "sweep", "clock")
@@ -76,25 +78,30 @@ def install(points: Points) -> None:
 
 
 def _around_transactions(points: Points) -> None:
-    write = SQLite.write
+    for connector in (SQLite, Postgres):
+        _around_those_of(connector, points)
+
+
+def _around_those_of(connector: type[Any], points: Points) -> None:
+    write = connector.write
 
     @wraps(write)
-    async def pointed(self: SQLite, transaction: Any) -> Any:
+    async def pointed(self: Any, transaction: Any, *args: Any, **kwargs: Any) -> Any:
         name = transaction.__name__
-        told = transaction.gi_frame.f_locals
+        told = inspect.getcallargs(transaction, *args, **kwargs)
         said = told.get("message") or told.get("edited") or told.get("deleted")
         key = str(getattr(said, "event_id", "") or told.get("event_id", ""))
         if name in BY_THE_CLOCK:
-            result = await write(self, transaction)
+            result = await write(self, transaction, *args, **kwargs)
             if name == "claim" and result:
                 points.passed("after claim")
             return result
         points.passed(f"before {name}", key)
-        result = await write(self, transaction)
+        result = await write(self, transaction, *args, **kwargs)
         points.passed(f"after {name}", key)
         return result
 
-    SQLite.write = pointed  # type: ignore[method-assign]
+    connector.write = pointed
 
 
 def _around_calls(points: Points) -> None:
@@ -180,14 +187,15 @@ def steal_first_reply(seconds: float) -> None:
     It is not cut off in its sleep, so that it always wakes as a stale owner.
     """
     bot.slack.parts._CUT_OFF_SECONDS = 2 * seconds
-    call, write = SlackAPI.call, SQLite.write
+    call = SlackAPI.call
+    write: Any = SQLite.write
     connectors: list[SQLite] = []
     stolen: list[str] = []
 
     @wraps(write)
-    async def known(self: SQLite, transaction: Any) -> Any:
+    async def known(self: SQLite, transaction: Any, *args: Any, **kwargs: Any) -> Any:
         connectors[:] = [self]
-        return await write(self, transaction)
+        return await write(self, transaction, *args, **kwargs)
 
     @wraps(call)
     async def late(self: SlackAPI, method: str, **arguments: Any) -> Any:

@@ -23,7 +23,7 @@ ROUNDS_ON_ONE_STAGE = 25
 """Then everything is checked, and a new stage begins."""
 
 # What befalls a call now and then. Effects that come late come before the settle time is over.
-_FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("chat.startStream", "reset_after", {}),
     ("chat.startStream", "reset_before", {}),
     ("chat.startStream", "late", {"seconds": 0.2}),
@@ -37,9 +37,9 @@ _FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("chat.update", "http", {"status": 502}),
     ("conversations.replies", "http", {"status": 500}),
 )
-_FAULTY = 0.3
+FAULTY = 0.3
 """In so many of the rounds."""
-_FROZEN = 0.2
+FROZEN = 0.2
 _BY_REQUESTS = 0.5
 """So many of the stages are in HTTP mode."""
 
@@ -71,7 +71,7 @@ class Tally:
         quick = sorted(self.recoveries) or [0.0]
         middle, late = quick[len(quick) // 2], quick[int(len(quick) * 0.95)]
         return [
-            f"seed {self.seed}: {self.kills} kills, {self.freezes} freezes past the lease",
+            f"seed {self.seed}: {self.kills} kills or restarts, {self.freezes} freezes past the lease",
             f"{self.questions} questions, turns {dict(self.turns)}",
             f"recovery after a kill: median {middle:.2f} s, p95 {late:.2f} s, longest {quick[-1]:.2f} s",
             f"violations: {len(self.wrong)}",
@@ -101,16 +101,16 @@ async def _on_one_stage(folder: Path, rounds: int, seed: str) -> Tally:
         bobbin.bedrock.pace, bobbin.bedrock.delay = 0.01, 0.05
         if chance.random() < _BY_REQUESTS:
             bobbin.settings |= by_requests(bobbin.slack)
-        crowd = _Crowd(bobbin, chance)
+        crowd = Crowd(bobbin, chance)
         await bobbin.start()
         for _ in range(rounds):
-            if chance.random() < _FAULTY:
-                method, kind, more = chance.choice(_FAULTS)
+            if chance.random() < FAULTY:
+                method, kind, more = chance.choice(FAULTS)
                 bobbin.slack.faults.add(method, kind, **more)
             await crowd.speak()
             await asyncio.sleep(chance.uniform(0, 0.8))
             assert bobbin.process is not None
-            if chance.random() < _FROZEN:
+            if chance.random() < FROZEN:
                 bobbin.process.send_signal(signal.SIGSTOP)
                 await asyncio.sleep(LEASE * 1.2)
                 bobbin.process.send_signal(signal.SIGCONT)
@@ -135,7 +135,7 @@ async def _on_one_stage(folder: Path, rounds: int, seed: str) -> Tally:
     return tally
 
 
-class _Crowd:
+class Crowd:
     """Three people who ask in two channels and a DM, in new threads and old ones."""
 
     def __init__(self, bobbin: ForkedBobbin, chance: random.Random) -> None:

@@ -52,7 +52,7 @@ async def over(bobbin: ForkedBobbin, turns: int) -> None:
 
 
 async def _over(bobbin: ForkedBobbin, turns: int) -> bool:
-    if not (bobbin.folder / "bobbin.db").exists():
+    if not bobbin.on_a_server and not (bobbin.folder / "bobbin.db").exists():
         return False
     try:
         ((ended, waiting),) = await bobbin.rows(_STANDING)

@@ -18,12 +18,11 @@ from bot.events import Deleted, Edited, Muted, Posted, Stopped
 from bot.policy import Rules, decide
 from bot.ports import Finish, Ingested, Part, Store, Turn
 from storage import open_store
-from storage.connector import Query, Transaction
+from storage.connector import Dialect, Query, Transaction
+from storage.queries import percent
 from storage.store import ConversationStore
 
-DATABASES: Mapping[str, Callable[[Path], str]] = {
-    "sqlite": lambda directory: f"sqlite:///{directory / 'bobbin.db'}",
-}
+DATABASES = ("sqlite", "postgres")
 
 LEASE = 60.0
 
@@ -33,8 +32,12 @@ Rows = list[dict[str, Any]]
 class _Raw(UserDict[str, str]):
     """Queries by name; what is no name is SQL."""
 
+    def __init__(self, queries: Mapping[str, str], dialect: Dialect) -> None:
+        super().__init__(queries)
+        self.dialect = dialect
+
     def __missing__(self, sql: str) -> str:
-        return sql
+        return percent(sql) if self.dialect == "postgres" else sql
 
 
 @dataclass
@@ -129,22 +132,37 @@ class Talk:
         assert isinstance(self.store, ConversationStore)
         connector: Any = self.store._connector
         if not isinstance(connector._queries, _Raw):
-            connector._queries = _Raw(connector._queries)
+            connector._queries = _Raw(connector._queries, connector.dialect)
 
         def run() -> Transaction[Rows]:
             return [dict(row) for row in (yield Query(statement, params))]
 
-        rows: Rows = await connector.write(run())
+        rows: Rows = await connector.write(run)
         return rows
+
+    async def now(self) -> int:
+        """The database's clock, in milliseconds."""
+        [row] = await self.sql("now")
+        return int(row["now"])
 
     async def lapse(self, turn: Turn) -> None:
         """Its owner has not been heard of for longer than its lease."""
         await self.sql("UPDATE conversation SET lease_until = 1 WHERE id = :id", id=turn.conversation)
 
 
+def on_a_server(talk: Talk) -> bool:
+    """Whether a query goes over the network."""
+    store: Any = talk.store
+    return not store._connector.exclusive
+
+
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return DATABASES[request.param](tmp_path)
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'bobbin.db'}"
+    emptied: Callable[[], str] = request.getfixturevalue("emptied")
+    return emptied()
 
 
 @pytest.fixture

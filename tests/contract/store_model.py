@@ -110,6 +110,8 @@ async def tables(talk: Any, roots: Iterable[int]) -> list[Any]:
 
     Then when the next is due, and for each root what is accounted for in its thread.
     """
+    postgres = talk.store._connector.dialect == "postgres"
+    array = "CAST(coalesce(json_agg(text), '[]') AS text)" if postgres else "json_group_array(text)"
     return await asyncio.gather(
         talk.sql(
             "SELECT m.ts, thread_ts, user_id, text, addressed, summons, seq, edit_ts, deleted_at "
@@ -118,13 +120,14 @@ async def tables(talk: Any, roots: Iterable[int]) -> list[Any]:
         ),
         talk.sql(
             "SELECT thread_ts, seq, state, stop_asked, retry_asked, deaths, answer, anew, "
-            "(SELECT json_group_array(text) FROM answer_version v WHERE v.turn_id = t.id) AS versions "
+            f"(SELECT {array} FROM answer_version v WHERE v.turn_id = t.id) AS versions "
             "FROM turn t JOIN conversation c ON c.id = t.conversation_id"
         ),
         talk.sql("SELECT ts FROM reply_part UNION ALL SELECT ts FROM orphan"),
         talk.sql("SELECT ts FROM tombstone"),
         talk.sql(
-            "SELECT thread_ts, backfill, muted, fence, lease_owner IS NOT NULL, pending_at IS NOT NULL "
+            "SELECT thread_ts, backfill, muted, fence, lease_owner IS NOT NULL AS owned, "
+            "pending_at IS NOT NULL AS pending "
             "FROM conversation"
         ),
         talk.store.next_due(),

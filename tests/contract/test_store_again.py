@@ -41,7 +41,7 @@ async def test_whoever_takes_it_up_after_a_crash_does_not_show_the_old_answer(ta
     turn = await talk.claim()
     await talk.edit(talk.message(0, "@bobbin green tea?"), at=1)
     await talk.store.record_answer(turn, "Red.", STOP)
-    await talk.store.recover(0)
+    await talk.sql("UPDATE conversation SET lease_until = 1")
     anew = await talk.claim()
     assert (anew.answer, await talk.read(anew)) == (None, ["@bobbin green tea?"])
 
@@ -69,7 +69,7 @@ async def test_what_a_person_ends_does_not_begin_anew(talk, why):
 async def test_only_its_owner_begins_anew(talk):
     await talk.say(0, "@bobbin red tea?")
     stale = await talk.claim()
-    await talk.store.recover(0)
+    await talk.sql("UPDATE conversation SET lease_until = 1")
     await talk.claim()
     with pytest.raises(LeaseLost):
         await talk.store.restart(stale)

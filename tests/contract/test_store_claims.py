@@ -217,13 +217,13 @@ async def test_a_stale_owner_can_write_nothing_and_what_it_posted_is_an_orphan(t
 
 
 async def test_a_lease_ends_by_itself(url, talk_with):
-    async with open_store(url, lease=0.1) as store:
+    async with open_store(url, lease=0.5) as store:
         talk = talk_with(store)
         await talk.say(0, "@bobbin one")
         turn = await talk.claim()
         due = await store.next_due()
         assert due is not None
-        assert 0 <= due <= 0.1
+        assert 0 <= due <= 0.5
         claimed: list[Turn] = []
         async with asyncio.timeout(10):
             while not claimed:
@@ -255,6 +255,13 @@ async def test_a_turn_that_was_put_off_is_not_claimed_before(talk):
 
 
 # ---------------------------------------------------------------- deaths
+
+
+@pytest.fixture
+def alone(url):
+    """On a server another worker may live: a dead one's leases run out."""
+    if not url.startswith("sqlite:"):
+        pytest.skip("several processes may work on this database")
 
 
 async def test_of_turns_that_killed_twice_one_is_tried_at_a_time_beside_the_healthy(talk):
@@ -299,7 +306,7 @@ async def test_one_death_is_no_reason_to_wait(talk):
     assert [turn.deaths for turn in await talk.store.claim("worker", 10)] == [1, 1, 1]
 
 
-async def test_at_the_start_of_the_only_process_every_owner_is_dead(talk):
+async def test_at_the_start_of_the_only_process_every_owner_is_dead(talk, alone):
     stale = [await (await begin(talk, f"C{number}")).claim() for number in range(2)]
     await begin(talk, "C2")
     assert await talk.store.recover(15) == 2
@@ -314,7 +321,7 @@ async def test_at_the_start_of_the_only_process_every_owner_is_dead(talk):
     assert all(turn.fence > before.fence for turn, before in zip(claimed, stale, strict=True))
 
 
-async def test_recovering_twice_counts_one_death(talk):
+async def test_recovering_twice_counts_one_death(talk, alone):
     await talk.say(0, "@bobbin one")
     await talk.claim()
     await talk.store.recover(0)

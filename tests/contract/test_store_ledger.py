@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -86,8 +87,8 @@ async def test_a_budget_counts_from_the_begin_of_its_day_or_month(talk: Talk, bu
     refused = (await talk.store.begin_call(second, caps)).refused
     assert refused is not None
     assert (refused.budget, refused.used) == (budget, 1000)
-    (now,) = await talk.sql("SELECT CAST((julianday('now') - 2440587.5) * 86400 AS INTEGER) AS at")
-    assert now["at"] < refused.until <= now["at"] + back // 1000
+    now = await talk.now() // 1000
+    assert now < refused.until <= now + back // 1000
     await talk.sql("UPDATE call SET started_at = started_at - :back", back=back)
     assert (await talk.store.begin_call(second, caps)).refused is None
 
@@ -159,9 +160,9 @@ async def test_what_was_spent_is_read_beside_a_running_process(url: str, talk: T
     assert await spending(url, "user", 0) == [Spending("ANN", "Ann Lee", *ann), Spending("BEN", "", *ben)]
     assert await spending(url, "channel", 0) == [Spending("C1", "", *ann), Spending("C2", "", *ben)]
     assert await spending(url, "model", 0) == [Spending("claude", "", *ann), Spending("opus", "", *ben)]
-    (today,) = await talk.sql("SELECT strftime('%Y-%m-%d', 'now') AS day")
+    today = datetime.fromtimestamp(await talk.now() / 1000, UTC)
     both = tuple(one + other for one, other in zip(ann, ben, strict=True))
-    assert await spending(url, "day", 0) == [Spending(today["day"], "", *both)]
+    assert await spending(url, "day", 0) == [Spending(f"{today:%Y-%m-%d}", "", *both)]
     assert await spending(url, "day", 4_000_000_000_000) == []
 
 

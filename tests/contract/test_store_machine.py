@@ -112,10 +112,14 @@ class StoreMachine(RuleBasedStateMachine):
                 self.memory.delete(event.ts, event.event_id)
 
     def tell(self, *events: Posted | Edited | Deleted) -> None:
-        """All at once: the store takes them in their order."""
+        """All at once where the store takes them in their order."""
 
         async def all_at_once() -> None:
-            await asyncio.gather(*map(self.arrive, events))
+            if self.url.startswith("sqlite:"):
+                await asyncio.gather(*map(self.arrive, events))
+                return
+            for event in events:
+                await self.arrive(event)
 
         self.arrived += events
         self.run(all_at_once())
@@ -354,7 +358,9 @@ class StoreMachine(RuleBasedStateMachine):
         """The lease of one thread ends, and every delay."""
         where = self.talk.ts(root)
         self.sql("UPDATE conversation SET not_before = 0")
-        self.sql("UPDATE conversation SET lease_until = min(lease_until, 1) WHERE thread_ts = :at", at=where)
+        self.sql(
+            "UPDATE conversation SET lease_until = 1 WHERE lease_until > 1 AND thread_ts = :at", at=where
+        )
         for thread, here in self.memory.conversations.items():
             here.delayed = False
             here.lapsed |= here.owned and thread == where
@@ -364,8 +370,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.run(self.resources.aclose())
         self.open()
         owned = sum(here.owned for here in self.memory.conversations.values())
-        assert self.run(self.store.recover(settle)) == owned
-        self.memory.recover(settle=settle > 0)
+        if self.url.startswith("sqlite:"):
+            assert self.run(self.store.recover(settle)) == owned
+            self.memory.recover(settle=settle > 0)
+            return
+        assert self.run(self.store.recover(settle)) == 0  # another process may live: the leases run out
+        for root in ROOTS:
+            self.time_passes(root)
 
     @rule(times=st.integers(1, 3))
     def crash_again_and_again(self, times: int) -> None:
@@ -426,5 +437,6 @@ def test_the_store_keeps_what_a_model_without_a_database_keeps(
 ) -> None:
     machine: Any = partial(StoreMachine, url, talk_with)
     nightly = settings.get_current_profile_name() == "nightly"
-    size = settings(max_examples=500 if nightly else 50, stateful_step_count=50 if nightly else 40)
+    everyday = 50 if url.startswith("sqlite:") else 8  # each query goes to a server and back
+    size = settings(max_examples=500 if nightly else everyday, stateful_step_count=50 if nightly else 40)
     run_state_machine_as_test(machine, settings=size)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
+import psycopg
 import pytest
 
 from bot.sandbox.bedrock import Bedrock
@@ -34,6 +35,11 @@ class Bobbin:
         self.forked = True
         self.process: asyncio.subprocess.Process | Fork | None = None
         (folder / "bobbin.log").touch()
+
+    @property
+    def on_a_server(self) -> bool:
+        """Whether its database is PostgreSQL, which other processes may share."""
+        return self.settings.get("DATABASE_URL", "").startswith("postgres")
 
     @property
     def me(self) -> str:
@@ -129,10 +135,11 @@ class Bobbin:
     async def kill(self) -> None:
         """SIGKILL."""
         assert self.process is not None
+        left = self.slack.connected - 1 if self.on_a_server else 0
         self.process.kill()
         await self.process.wait()
         if not self.request_url:
-            await self.slack.wait_for(lambda: self.slack.connected == 0)
+            await self.slack.wait_for(lambda: self.slack.connected <= left)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Tell it to stop; its exit code."""
@@ -151,6 +158,9 @@ class Bobbin:
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query finds in its database."""
+        if self.on_a_server:
+            async with await psycopg.AsyncConnection.connect(self.settings["DATABASE_URL"]) as server:
+                return await (await server.execute(sql.encode())).fetchall()
         async with aiosqlite.connect(self.folder / "bobbin.db") as database:
             return [tuple(row) for row in await database.execute_fetchall(sql)]
 

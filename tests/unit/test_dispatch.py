@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from bot.conversation import ThreadKey
 from bot.dispatch import Background, Dispatcher, every
 from bot.errors import StoreUnavailable
-from bot.events import Posted
+from bot.events import Posted, Stopped
 from bot.lease import Lease
 from bot.policy import Rules, decide
 from bot.ports import Finish, Store, Turn
@@ -138,10 +138,11 @@ async def test_a_turn_that_runs_here_is_ended_at_once(tmp_path: Path):
     async with desk(tmp_path) as here:
         asked = await here.ask(1)
         await here.begun(asked)
-        [(number, _)] = here.dispatcher._running.values()
-        here.dispatcher.stop(number + 1, "stopped")
-        here.dispatcher.stop(number, "stopped")
-        await until(lambda: here.dispatcher.running == 0)
+        other = await here.ask(2)
+        await here.begun(asked, other)
+        await here.store.stop(Stopped("Ev", ThreadKey("T1", "D1", asked), "ANN"))
+        here.dispatcher.wake()
+        await until(lambda: here.dispatcher.running == 1)
         assert await here.store.claim("other", 10) == []
 
 

@@ -30,8 +30,8 @@ def test_the_examples_of_the_readme_and_of_the_conversation_run():
     assert doctest.testmod(bot.conversation).failed == 0
 
 
-def test_what_the_procfile_names_serves_with_an_address_or_without():
-    assert read("Procfile") == "web: python -m bot\nworker: python -m bot\n"
+def test_what_the_procfile_names_serves_with_an_address_or_without_on_the_schema_of_its_release():
+    assert read("Procfile") == "release: python -m bot migrate\nweb: python -m bot\nworker: python -m bot\n"
 
 
 @pytest.mark.parametrize("target", ["run", "test", "check", "fix", "manifest"])
@@ -42,7 +42,7 @@ def test_make_knows_the_target(target: str):
     assert made.returncode == 0, made.stderr
 
 
-@pytest.mark.parametrize("path", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("path", ["requirements.txt", "requirements-dev.txt", "requirements-postgres.txt"])
 def test_requirements_are_hashed_complete_and_name_no_host(path: str):
     text = read(path)
     assert "://" not in text
@@ -52,8 +52,11 @@ def test_requirements_are_hashed_complete_and_name_no_host(path: str):
         pinned
     )
     project = tomllib.loads(read("pyproject.toml"))["project"]
-    extra = project["optional-dependencies"]["dev"] if "dev" in path else []
-    wanted = {re.split(r"[<>=]", dependency)[0] for dependency in project["dependencies"] + extra}
+    extras = [
+        extra for name, extra in project["optional-dependencies"].items() if name in path or "dev" in path
+    ]
+    extra = [each for extra in extras for each in extra]
+    wanted = {re.split(r"[<>=[]", dependency)[0] for dependency in project["dependencies"] + extra}
     assert wanted <= set(pinned)
 
 

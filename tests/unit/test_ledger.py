@@ -113,7 +113,7 @@ class Desk:
         def run() -> Any:
             return [dict(row) for row in (yield Query("calls"))]
 
-        rows: list[dict[str, Any]] = await connector.read(run())
+        rows: list[dict[str, Any]] = await connector.read(run)
         return rows
 
     async def row(self) -> dict[str, Any]:

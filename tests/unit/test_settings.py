@@ -74,9 +74,10 @@ def test_a_token_is_not_taken_for_the_signing_secret(secret: str):
     assert problem.startswith("SLACK_SIGNING_SECRET: it must be the Signing Secret")
 
 
-def test_a_database_that_does_not_work_yet_is_refused_in_words():
-    (problem,) = problems(TOKENS | {"DATABASE_URL": "postgres://ann:hidden@db/bobbin"})
-    assert "PostgreSQL is not available in this version" in problem
+def test_a_database_that_bobbin_does_not_know_is_refused_in_words():
+    (problem,) = problems(TOKENS | {"DATABASE_URL": "mysql://ann:hidden@db/bobbin"})
+    assert "it must be sqlite:///PATH" in problem
+    assert "hidden" not in problem
 
 
 @pytest.mark.parametrize("variable", [row.variable.split(" or ")[0] for row in Settings.table()])

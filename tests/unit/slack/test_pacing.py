@@ -147,6 +147,32 @@ def test_replies_that_rewrite_messages_share_the_updates_and_none_waits_for_its_
     in_no_time(story())
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_together_stay_within_a_tier(in_no_time: Callable[..., None], workers: int):
+    async def story() -> None:
+        pacers, made = [Pacer() for _ in range(workers)], list[float]()
+        for pacer in pacers:
+            pacer.share(workers)
+        talk = (call(pacer, "chat.update", "C1", made) for pacer in pacers for _ in range(60))
+        await asyncio.gather(*talk)
+        assert workers * (PER_MINUTE["chat.update"] // workers) == most_in(60, made)
+        streams = sum(pacer.take_stream() for pacer in pacers for _ in range(40))
+        assert streams <= PER_MINUTE["chat.startStream"]
+
+    in_no_time(story())
+
+
+def test_where_another_worker_comes_what_was_called_before_still_counts(in_no_time):
+    async def story() -> None:
+        pacer, made = Pacer(), list[float]()
+        await asyncio.gather(*(call(pacer, "chat.update", "C1", made) for _ in range(50)))
+        pacer.share(2)
+        await call(pacer, "chat.update", "C1", made)
+        assert made[-1] - made[0] > 59
+
+    in_no_time(story())
+
+
 def test_what_has_time_leaves_half_of_each_minute_to_the_replies(in_no_time):
     async def story() -> None:
         pacer, made = Pacer(), list[float]()

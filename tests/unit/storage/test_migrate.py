@@ -1,11 +1,11 @@
 import hashlib
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from bot.errors import StoreError, StoreForeign
 from storage import migrate as module
-from storage.connector import Query, Transaction
+from storage.connector import Dialect, Query, Transaction
 from storage.migrate import migrate, migrations
 from storage.sqlite import SQLite
 
@@ -53,11 +53,16 @@ def test_released_migrations_never_change():
     assert found == FROZEN
 
 
+def test_both_databases_have_the_same_migrations():
+    sqlite, postgres = ([path.name for path in migrations(dialect)] for dialect in get_args(Dialect))
+    assert sqlite == postgres
+
+
 async def test_the_real_migrations_apply_and_a_second_time_change_nothing(database):
     await migrate(database)
-    once = await database.read(schema())
+    once = await database.read(schema)
     await migrate(database)
-    assert await database.read(schema()) == once
+    assert await database.read(schema) == once
     assert await database.version() == len(migrations("sqlite"))
 
 
@@ -68,7 +73,7 @@ async def test_what_is_missing_is_applied_in_order(database, scripts):
     later.rename(scripts / "0002_second.sql")
     await migrate(database)
     assert await database.version() == 2
-    assert [row["sql"] for row in await database.read(schema())] == [
+    assert [row["sql"] for row in await database.read(schema)] == [
         "CREATE TABLE a(x, y)",
         "CREATE TABLE b(x)",
     ]
@@ -79,7 +84,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(database, scripts):
     with pytest.raises(StoreError):
         await migrate(database)
     assert await database.version() == 1
-    assert [row["name"] for row in await database.read(schema())] == ["a", "b"]
+    assert [row["name"] for row in await database.read(schema)] == ["a", "b"]
 
 
 async def test_a_database_one_step_newer_is_accepted_and_two_steps_is_not(database, scripts):

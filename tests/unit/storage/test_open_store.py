@@ -7,8 +7,6 @@ from storage import open_store
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgres://bobbin:hunter2@db/bobbin", "PostgreSQL is not available in this version"),
-        ("postgresql://bobbin:hunter2@db/bobbin", "PostgreSQL is not available in this version"),
         ("mysql://bobbin:hunter2@db/bobbin", "no database that Bobbin knows"),
         ("sqlite://bobbin.db", "no database that Bobbin knows"),
         ("sqlite:///", "no database that Bobbin knows"),

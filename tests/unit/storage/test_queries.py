@@ -55,5 +55,5 @@ def test_a_malformed_file_is_refused_with_the_query_named(text, problem):
 
 def test_every_query_has_a_user_and_every_name_used_is_there():
     sources = "".join(path.read_text() for path in Path(storage.__file__).parent.glob("*.py"))
-    used = set(re.findall(r'Query\(\s*"(\w+)"', sources)) | set(re.findall(r'_run\("(\w+)"', sources))
+    used = set(re.findall(r'Query\(\s*"(\w+)"', sources)) | set(re.findall(r'_run, "(\w+)"', sources))
     assert used - {"count_waiting"} == set(load("sqlite"))  # count_waiting: the example of a docstring

@@ -55,7 +55,7 @@ def held(entered: threading.Event, leave: threading.Event) -> Transaction[None]:
 
 
 async def count(database: SQLite) -> Any:
-    return (await database.read(ask("count")))[0]["count"]
+    return (await database.read(ask, "count"))[0]["count"]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def path(tmp_path):
 @pytest.fixture
 async def database(path):
     connector = await SQLite.open(path, QUERIES)
-    await connector.write(ask("create"))
+    await connector.write(ask, "create")
     yield connector
     await connector.close()
 
@@ -75,7 +75,7 @@ async def database(path):
 async def busy(database):
     """Hold the writer in mid-transaction; calling the fixture's value lets it go on."""
     entered, leave = threading.Event(), threading.Event()
-    writing = asyncio.create_task(database.write(held(entered, leave)))
+    writing = asyncio.create_task(database.write(held, entered, leave))
     await asyncio.to_thread(entered.wait, 10)
     yield leave.set
     leave.set()
@@ -86,37 +86,37 @@ async def busy(database):
 
 
 async def test_a_transaction_returns_its_result_and_is_read_after_it(database):
-    assert await database.write(add("hello")) == 1
-    assert await database.read(ask("notes")) == [{"caller": 0, "text": "hello"}]
+    assert await database.write(add, "hello") == 1
+    assert await database.read(ask, "notes") == [{"caller": 0, "text": "hello"}]
 
 
 async def test_a_transaction_that_fails_alone_leaves_nothing(database):
     with pytest.raises(LookupError):
-        await database.write(add_then_fail("lost"))
+        await database.write(add_then_fail, "lost")
     assert await count(database) == 0
 
 
 async def test_a_failing_transaction_in_a_batch_hurts_nobody_else(database):
     results = await asyncio.gather(
-        database.write(add("a")),
-        database.write(add_then_fail("lost")),
-        database.write(add("a")),
-        database.write(ask("broken")),
-        database.write(add("b")),
+        database.write(add, "a"),
+        database.write(add_then_fail, "lost"),
+        database.write(add, "a"),
+        database.write(ask, "broken"),
+        database.write(add, "b"),
         return_exceptions=True,
     )
     assert [type(result) for result in results] == [int, LookupError, StoreError, StoreError, int]
     assert isinstance(results[2].__cause__, sqlite3.IntegrityError)
-    assert [row["text"] for row in await database.read(ask("notes"))] == ["a", "b"]
+    assert [row["text"] for row in await database.read(ask, "notes")] == ["a", "b"]
 
 
 async def test_a_thousand_writes_at_once_all_land_each_callers_in_its_order(database):
     async def caller(number: int) -> None:
         for step in range(10):
-            await database.write(add(f"{number}/{step}", caller=number))
+            await database.write(add, f"{number}/{step}", caller=number)
 
     await asyncio.gather(*(caller(number) for number in range(100)))
-    notes = await database.read(ask("notes"))
+    notes = await database.read(ask, "notes")
     assert len(notes) == 1000
     for number in range(100):
         assert [row["text"] for row in notes if row["caller"] == number] == [
@@ -127,17 +127,17 @@ async def test_a_thousand_writes_at_once_all_land_each_callers_in_its_order(data
 async def test_reads_see_only_what_is_committed_and_wait_for_no_write(database, busy):
     assert await asyncio.wait_for(count(database), 5) == 0
     busy()
-    await database.write(add("next"))
+    await database.write(add, "next")
     assert await count(database) == 2
 
 
 async def test_a_read_cannot_write(database):
     with pytest.raises(StoreError):
-        await database.read(add("no"))
+        await database.read(add, "no")
 
 
 async def test_a_cancelled_caller_neither_stops_nor_splits_its_transaction(database, busy):
-    tasks = [asyncio.create_task(database.write(add(f"{number}"))) for number in range(300)]
+    tasks = [asyncio.create_task(database.write(add, f"{number}")) for number in range(300)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
@@ -149,37 +149,37 @@ async def test_a_cancelled_caller_neither_stops_nor_splits_its_transaction(datab
 
 async def test_a_storm_of_cancellations_leaves_no_transaction_open(database):
     for step in range(200):
-        writing = asyncio.create_task(database.write(add(f"w{step}")))
-        reading = asyncio.create_task(database.read(ask("notes")))
+        writing = asyncio.create_task(database.write(add, f"w{step}"))
+        reading = asyncio.create_task(database.read(ask, "notes"))
         for _ in range(step % 5):
             await asyncio.sleep(0)
         writing.cancel()
         reading.cancel()
         await asyncio.gather(writing, reading, return_exceptions=True)
-    await database.write(add("last"))
-    assert (await database.read(ask("notes")))[-1]["text"] == "last"
+    await database.write(add, "last")
+    assert (await database.read(ask, "notes"))[-1]["text"] == "last"
     # Each thread takes its work in order: what the cancelled callers left behind is done by now.
     assert not database._writer.in_transaction
     assert not database._reader.in_transaction
 
 
 async def test_a_full_disk_fails_the_whole_batch_and_the_next_write_succeeds(database):
-    await database.write(ask("limit_pages"))  # SQLite takes this as: not one page more than there are
+    await database.write(ask, "limit_pages")  # SQLite takes this as: not one page more than there are
     results = await asyncio.gather(
-        database.write(add("a")),
-        database.write(ask("fill")),
-        database.write(add("b")),
+        database.write(add, "a"),
+        database.write(ask, "fill"),
+        database.write(add, "b"),
         return_exceptions=True,
     )
     assert [type(result) for result in results] == [StoreUnavailable] * 3
     assert "the disk is full" in str(results[0])
-    assert await database.write(add("small")) == 1
+    assert await database.write(add, "small") == 1
 
 
 async def test_a_value_that_sqlite_cannot_hold_is_a_store_error(database):
     for value in ("\ud800", 2**63):
         with pytest.raises(StoreError, match="add: SQLite cannot hold a value"):
-            await database.write(add(value))
+            await database.write(add, value)
     assert await count(database) == 0
 
 
@@ -187,8 +187,8 @@ async def test_a_value_that_sqlite_cannot_hold_is_a_store_error(database):
 
 
 async def test_an_erased_word_is_on_the_disk_no_more_after_a_checkpoint(database, path):
-    await database.write(add("unspeakable"))
-    await database.write(ask("erase"))
+    await database.write(add, "unspeakable")
+    await database.write(ask, "erase")
     assert await database.checkpoint()
     assert path.with_name("bobbin.db-wal").stat().st_size == 0
     await database.close()  # reading the file lets go of SQLite's own locks on it
@@ -197,7 +197,7 @@ async def test_an_erased_word_is_on_the_disk_no_more_after_a_checkpoint(database
 
 async def test_commits_go_on_after_a_checkpoint(database):
     assert await database.checkpoint()
-    assert await database.write(add("on")) == 1
+    assert await database.write(add, "on") == 1
 
 
 async def test_writable_writes_to_the_disk(database, path):
@@ -227,13 +227,13 @@ async def counted(marks, write):
 
 async def test_close_finishes_what_waits_and_again_does_nothing(path):
     database = await SQLite.open(path, QUERIES)
-    await database.write(ask("create"))
-    writes = [asyncio.create_task(database.write(add(f"{number}"))) for number in range(600)]
+    await database.write(ask, "create")
+    writes = [asyncio.create_task(database.write(add, f"{number}")) for number in range(600)]
     await asyncio.sleep(0)
     await asyncio.gather(database.close(), database.close())
     assert len(await asyncio.gather(*writes)) == 600
     assert not path.with_name("bobbin.db-wal").exists()
-    for refused in (database.write(add("late")), database.read(ask("count")), database.checkpoint()):
+    for refused in (database.write(add, "late"), database.read(ask, "count"), database.checkpoint()):
         with pytest.raises(StoreUnavailable, match="closed"):
             await refused
     assert not await database.writable()
@@ -257,7 +257,7 @@ def add(text):
 
 async def caller(database, number):
     for step in range(1_000_000):
-        await database.write(add(f"{number}-{step}"))
+        await database.write(add, f"{number}-{step}")
         os.write(1, f"{number}-{step}\\n".encode())
 
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is the report
@@ -266,7 +266,7 @@ async def main():
     database = await SQLite.open(Path(sys.argv[1]), QUERIES)
     if sys.argv[2] == "forget":
         return
-    await database.write(create())
+    await database.write(create)
     await asyncio.gather(*(caller(database, number) for number in range(50)))
 
 asyncio.run(main())
@@ -284,7 +284,7 @@ async def test_sigkill_in_mid_batch_loses_nothing_that_was_reported_committed(pa
         process.send_signal(signal.SIGKILL)
         reported += process.stdout.readlines()
     database = await SQLite.open(path, {"texts": "SELECT text FROM note"})
-    found = {row["text"] for row in await database.read(ask("texts"))}
+    found = {row["text"] for row in await database.read(ask, "texts")}
     await database.close()
     whole = {line.decode().strip() for line in reported if line.endswith(b"\n")}
     assert len(whole) >= 500
@@ -301,7 +301,7 @@ def test_a_process_that_forgets_to_close_still_ends(path):
 
 
 async def test_every_file_is_for_its_owner_only(database, path):
-    await database.write(add("secret"))
+    await database.write(add, "secret")
     files = sorted(path.parent.glob("bobbin.db*"))
     assert [file.name for file in files] == ["bobbin.db", "bobbin.db-shm", "bobbin.db-wal", "bobbin.db.lock"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
@@ -342,8 +342,8 @@ async def test_another_programs_database_is_refused_and_left_as_it_was(path):
 
 async def test_a_damaged_database_is_refused(path):
     database = await SQLite.open(path, QUERIES)
-    await database.write(ask("create"))
-    await asyncio.gather(*(database.write(ask("fill")) for _ in range(3)))
+    await database.write(ask, "create")
+    await asyncio.gather(*(database.write(ask, "fill") for _ in range(3)))
     await database.close()
     with path.open("r+b") as file:
         file.seek(4096)

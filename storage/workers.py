@@ -1,0 +1,19 @@
+"""The transactions by which the workers on one database know of each other."""
+
+from storage.connector import Query, Transaction
+
+
+def asked_to_end() -> Transaction[list[tuple[int, str]]]:
+    """Open turns that must end, whoever works on them, and why."""
+    return [(row["id"], row["why"]) for row in (yield Query("asked_to_end"))]
+
+
+def tell() -> Transaction[None]:
+    """Tell the other workers that there is something to look at."""
+    yield Query("tell")
+
+
+def workers() -> Transaction[int]:
+    """How many there are: those that listen. One that does not listen yet counts itself."""
+    rows = yield Query("workers")
+    return max(1, int(rows[0]["workers"]))

@@ -1,0 +1,74 @@
+"""Bobbin on PostgreSQL: one worker, killed in between; then two on one database."""
+
+import asyncio
+from collections.abc import Callable
+
+from bot.sandbox.bedrock import Bedrock
+from bot.sandbox.slack import Slack
+from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.test_crashes import at_rest
+
+LONG = "Four score and seven years ago. " * 12
+
+
+async def test_a_dialogue_goes_on_after_a_kill_in_the_middle_of_an_answer(
+    make: Callable[..., Bobbin], emptied: Callable[[], str], slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(DATABASE_URL=emptied(), LEASE_SECONDS="1.5").start()
+    slack.deliver_twice()
+    ann = slack.add_person("Ann Lee")
+    channel = slack.add_channel("general", members=(ann,))
+    thread = await slack.say(ann, channel, f"{bobbin.me} What's 1+1?")
+    assert (await bobbin.answered(channel, thread))[0].startswith("2")
+    bedrock.pace = 0.1
+    before = len(slack.calls("chat.appendStream"))
+    await slack.say(ann, channel, f"{bobbin.me} say exactly: {LONG}", thread=thread)
+    await slack.wait_for(lambda: len(slack.calls("chat.appendStream")) > before)
+    half = bobbin.answers(channel, thread)[-1]
+    await bobbin.kill()
+    bedrock.pace = 0
+    await bobbin.start()
+    await slack.wait_for(
+        lambda: [shown(each).strip() for each in bobbin.finished(channel, thread)][1:] == [LONG.strip()], 30
+    )
+    assert bobbin.answers(channel, thread)[-1]["ts"] == half["ts"]
+    slack.deliver_twice(on=False)
+    await slack.say(ann, channel, "And 3 more added to 1+1?", thread=thread)
+    await bobbin.answered(channel, thread, 3)
+    assert [message["role"] for message in bedrock.requests[-1].body["messages"]] == [
+        "user",
+        "assistant",
+    ] * 2 + ["user"]
+    assert await bobbin.stop() == 0
+    assert await bobbin.rows("SELECT id FROM conversation WHERE lease_owner IS NOT NULL") == []
+
+
+async def test_two_workers_share_the_threads_and_a_stop_reaches_the_one_that_answers(
+    make: Callable[..., Bobbin], emptied: Callable[[], str], slack: Slack, bedrock: Bedrock
+) -> None:
+    """Heartbeats come in minutes: it is not by them that a worker learns of a stop."""
+    url = emptied()
+    # Both start at once, and both want to make the tables.
+    workers = [make(DATABASE_URL=url, LEASE_SECONDS="3000", MAX_CONCURRENT_ANSWERS="6") for _ in range(2)]
+    await asyncio.gather(*(worker.start() for worker in workers))
+    await slack.wait_for(lambda: slack.connected == 2)
+    people = [slack.add_person(f"Person {number}") for number in range(10)]
+    channel = slack.add_channel("general", members=people)
+    bedrock.pace = 0.3
+    threads = [await slack.say(person, channel, f"{workers[0].me} say exactly: {LONG}") for person in people]
+    await slack.wait_for(lambda: all(workers[0].answers(channel, thread) for thread in threads))
+    for person, thread in zip(people, threads, strict=True):
+        await slack.say(person, channel, "stop", thread=thread)
+    for thread in threads:
+        (words,) = await workers[0].answered(channel, thread)
+        assert LONG.strip() not in words
+    bedrock.pace = 0
+    await at_rest(workers[0])
+    await workers[0].kill()
+    again = await slack.say(people[0], channel, f"{workers[0].me} What's 1+1?")
+    assert (await workers[1].answered(channel, again))[0].startswith("2")
+    await at_rest(workers[1])
+    assert await workers[1].rows("SELECT count(*) FROM turn WHERE state = 'answered'") == [(11,)]
+    ended = [{line["turn"] for line in worker.log if line["event"] == "turn ended"} for worker in workers]
+    assert all(ended)
+    assert not ended[0] & ended[1]

@@ -76,7 +76,9 @@ async def test_what_comes_while_bobbin_is_dead_or_cannot_commit_comes_again_and_
     assert await scene.answered(thread) == ["survived"]
     assert await scene.answered(late) == ["late"]
     retried = [entry.data for entry in slack.log if entry.kind == "delivery" and entry.data["attempt"]]
-    assert {each["X-Slack-Retry-Reason"] for each in retried} == {"connection_failed"}
+    # Nobody listened; or, just after the start, nothing was taken in yet.
+    assert retried[0]["X-Slack-Retry-Reason"] == "connection_failed"
+    assert {each["X-Slack-Retry-Reason"] for each in retried} <= {"connection_failed", "http_error"}
 
     bedrock.hold()
     slow = await scene.mention("say exactly: slow")

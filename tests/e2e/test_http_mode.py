@@ -180,7 +180,7 @@ import bot.slack.http_mode
 import bot.web
 from bot.__main__ import main
 
-bot.slack.http_mode._READ_SECONDS = bot.web.FIRST_SECONDS = 0.5
+bot.slack.http_mode._READ_SECONDS = bot.web.FIRST_SECONDS = 1.5
 bot.web.CONNECTIONS = 60
 sys.exit(main())
 """
@@ -206,7 +206,8 @@ async def test_who_is_slow_or_comes_with_too_many_connections_is_shown_the_door(
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
     starts = [b"", head, head + lines, head + lines + b"Content-Length: 2\r\n\r\n{"]
     starts.append(head + lines + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
-    connections = [await asyncio.open_connection("127.0.0.1", port_of(bobbin)) for _ in range(100)]
+    opening = [asyncio.open_connection("127.0.0.1", port_of(bobbin)) for _ in range(100)]
+    connections = await asyncio.gather(*opening)
     for number, (_, writer) in enumerate(connections):
         writer.write(starts[number % len(starts)])
     answers = [await heard(reader) for reader, _ in connections]

@@ -33,7 +33,8 @@ _SECRETS = re.compile(
     r"|xapp-[\w-]+"
     r"|(AKIA|ASIA)[A-Z0-9]{12,}"
     r"|ABSK[\w+/=]{16,}|bedrock-api-key-[\w+/=-]+"  # an API key of Bedrock
-    r"|(?i:(?<=bearer )|(?<=bearer\t)|(?<=basic ))[\w.~+/=-]+"
+    # A header's value; Slack has a page that is called Basic Information.
+    r"|(?i:(?<=bearer )|(?<=bearer\t)|(?<=: basic )|(?<=['\"]basic ))[\w.~+/=-]+"
     # The password of an address, and what makes one an order to let its bearer in: a signature, a ticket.
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
     r"|(?i:(?<=[?&;\s]ticket=)|(?<=^ticket=)|(?<=[?&;\s]password=)|(?<=[?&;\s]pub_secret=)|(?<=[?&;\s]token=)"

@@ -87,6 +87,16 @@ async def test_somebody_with_one_conversation_does_not_wait_for_somebody_with_fi
     assert [turn.asker for turn in await talk.store.claim("worker", 2)] == ["HOG", "BEN"]
 
 
+async def test_somebodys_five_hundred_questions_do_not_double_the_wait_of_the_others(talk):
+    for number in range(500):
+        await begin(talk, f"C{number}", "HOG")
+    await talk.store.claim("worker", 2)
+    for number in range(20):
+        await begin(talk, f"D{number}", f"U{number}")
+    asked = [turn.asker for turn in await talk.store.claim("worker", 40)]
+    assert max(asked.index(f"U{number}") for number in range(20)) < 2 * 20
+
+
 async def test_somebody_with_much_running_lets_others_go_first(talk):
     for number in range(20):
         await begin(talk, f"C{number}", "HOG")

@@ -8,10 +8,10 @@ from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene, words
 
-FLOOD, SLOTS = 500, 2
+FLOOD, SLOTS = 120, 2
 
 
-async def test_five_hundred_questions_of_one_person_hold_up_the_others_by_no_more_than_the_slots(
+async def test_a_flood_of_one_persons_questions_holds_up_the_others_by_no_more_than_the_slots(
     make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
 ) -> None:
     bobbin = await make(MAX_CONCURRENT_ANSWERS=str(SLOTS), SLACK_PACING="off", LEASE_SECONDS="60").start()
@@ -19,6 +19,8 @@ async def test_five_hundred_questions_of_one_person_hold_up_the_others_by_no_mor
     bedrock.hold()
     for number in range(FLOOD):
         await slack.say(scene.ann, slack.dm(scene.ann), f"say exactly: flood {number}")
+        if number % 20 == 0:  # all at once, a busy machine acks them late
+            await scene.acked()
     await scene.acked()
     await bedrock.wait_for(lambda it: it.open == SLOTS)
     others = [slack.add_person(f"Person {number}") for number in range(6)]

@@ -76,7 +76,9 @@ async def test_what_comes_while_bobbin_is_dead_or_cannot_commit_comes_again_and_
     assert await scene.answered(thread) == ["survived"]
     assert await scene.answered(late) == ["late"]
     retried = [entry.data for entry in slack.log if entry.kind == "delivery" and entry.data["attempt"]]
-    assert {each["X-Slack-Retry-Reason"] for each in retried} == {"connection_failed"}
+    # Nobody listened; or, just after the start, nothing was taken in yet.
+    assert retried[0]["X-Slack-Retry-Reason"] == "connection_failed"
+    assert {each["X-Slack-Retry-Reason"] for each in retried} <= {"connection_failed", "http_error"}
 
     bedrock.hold()
     slow = await scene.mention("say exactly: slow")
@@ -178,7 +180,7 @@ import bot.slack.http_mode
 import bot.web
 from bot.__main__ import main
 
-bot.slack.http_mode._READ_SECONDS = bot.web.FIRST_SECONDS = 0.5
+bot.slack.http_mode._READ_SECONDS = bot.web.FIRST_SECONDS = 1.5
 bot.web.CONNECTIONS = 60
 sys.exit(main())
 """
@@ -204,7 +206,8 @@ async def test_who_is_slow_or_comes_with_too_many_connections_is_shown_the_door(
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
     starts = [b"", head, head + lines, head + lines + b"Content-Length: 2\r\n\r\n{"]
     starts.append(head + lines + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
-    connections = [await asyncio.open_connection("127.0.0.1", port_of(bobbin)) for _ in range(100)]
+    opening = [asyncio.open_connection("127.0.0.1", port_of(bobbin)) for _ in range(100)]
+    connections = await asyncio.gather(*opening)
     for number, (_, writer) in enumerate(connections):
         writer.write(starts[number % len(starts)])
     answers = [await heard(reader) for reader, _ in connections]

@@ -201,6 +201,8 @@ def test_a_secret_that_looks_like_none_is_masked_by_its_value():
             "https://files.slack.com/f.png?pub_secret=[secret]",
         ),
         ("Authorization: Basic aGlkZGVu", "Authorization: Basic [secret]"),
+        ("{'Authorization': 'Basic aGlkZGVu'}", "{'Authorization': 'Basic [secret]'}"),
+        ("on the page Basic Information", "on the page Basic Information"),
         ("key ABSKhidden0123456789abcdef= used", "key [secret] used"),
     ],
 )

@@ -15,7 +15,6 @@ from storage.arrivals import DAY, clock, files_json, hold_message, line_up, note
 from storage.connector import Query, Row, Transaction
 from storage.quotes import ts_of
 
-
 _LOOKS = 10
 """How often a claim looks again for what somebody held for a moment."""
 

@@ -180,8 +180,9 @@ class Status:
         except SlackUnreachable:
             self._lost = monotonic() if shows else self._lost
             raise
-        if shows:
-            await self._take_back(method, arguments)
+        finally:
+            if shows:
+                await self._take_back(method, arguments)
 
     async def _take_back(self, method: str, arguments: Mapping[str, Any]) -> None:
         """Take away what came too late, of a process that was frozen in the middle of the call.

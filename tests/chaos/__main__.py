@@ -29,7 +29,7 @@ async def main(what: str, rounds: int, seed: int, *, workers: int = 0) -> list[s
         place = Path(folder)
         if what == "restarts":
             server = await asyncio.to_thread(partial(Server.start, durable=True))
-            tally = await restarts(place, server, times=rounds, seed=seed, workers=workers or 3)
+            tally = await restarts(place / "stage", server, times=rounds, seed=seed, workers=workers or 3)
             print(*tally.lines(), sep="\n")
             return tally.wrong
         if what == "kills" and workers:

@@ -150,12 +150,6 @@ class Talk:
         await self.sql("UPDATE conversation SET lease_until = 1 WHERE id = :id", id=turn.conversation)
 
 
-def on_a_server(talk: Talk) -> bool:
-    """Whether a query goes over the network."""
-    store: Any = talk.store
-    return not store._connector.exclusive
-
-
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""

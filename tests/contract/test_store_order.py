@@ -1,15 +1,13 @@
 """Slack delivers at least once, by more than one event, in any order: what is kept is the same."""
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.events import Deleted, Edited, Posted
-from tests.contract.conftest import on_a_server
 
 CALL, TALK, ASIDE, THANKS = "@bobbin {}", "{}", "@cleo {}", "thanks {}"
 """What calls Bobbin; what a joined thread's reply is; what is said to somebody else; what wants no answer."""
@@ -76,12 +74,7 @@ async def deliver(there: Any, event: Posted | Edited | Deleted, event_id: str) -
             await there.store.delete(replace(event, event_id=event_id or event.event_id))
 
 
-_EXAMPLES: defaultdict[bool, "count[int]"] = defaultdict(count)
-
-
 async def check(talk: Any, told: list[Story], data: st.DataObject, *, joined: bool) -> None:
-    if on_a_server(talk) and next(_EXAMPLES[joined]) >= 12:
-        return  # each query goes to a server and back: some of the examples must do
     for table in ("conversation", "inbox", "tombstone"):  # what an earlier example left
         await talk.sql(f"DELETE FROM {table}")
     if joined:
@@ -109,8 +102,12 @@ shared = settings(
     max_examples=settings().max_examples // 2,  # each is a whole story in a real database
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+fewer = settings(shared, max_examples=shared.max_examples // 8)  # each query goes to a server and back
+in_a_file = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+on_a_server = pytest.mark.parametrize("url", ["postgres"], indirect=True)
 
 
+@in_a_file
 @shared
 @given(stories(joined=True), st.data())
 async def test_in_a_joined_thread_any_order_and_repetition_ends_in_the_same_messages(talk, told, data):
@@ -125,6 +122,7 @@ async def test_in_a_joined_thread_any_order_and_repetition_ends_in_the_same_mess
     await check(talk, told, data, joined=True)
 
 
+@in_a_file
 @shared
 @given(stories(joined=False), st.data())
 async def test_in_a_thread_not_joined_yet_the_same_holds_for_messages_that_call(talk, told, data):
@@ -132,4 +130,18 @@ async def test_in_a_thread_not_joined_yet_the_same_holds_for_messages_that_call(
 
     Replies that come before the call which they follow are read from Slack with the rest of the thread.
     """
+    await check(talk, told, data, joined=False)
+
+
+@on_a_server
+@fewer
+@given(stories(joined=True), st.data())
+async def test_on_a_server_the_same_holds_in_a_joined_thread(talk, told, data):
+    await check(talk, told, data, joined=True)
+
+
+@on_a_server
+@fewer
+@given(stories(joined=False), st.data())
+async def test_on_a_server_the_same_holds_in_a_thread_not_joined_yet(talk, told, data):
     await check(talk, told, data, joined=False)

@@ -227,9 +227,7 @@ FILES: Mapping[str, Attached] = {
     "a redirect": Attached(Upload("a.txt", b"x"), "Slack does not give it", fault="redirect"),
     "a page to sign in": Attached(Upload("a.txt", b"x"), "Slack does not give it", fault="html"),
     "kept elsewhere": Attached(Upload("a.txt", b"x", mode="remote"), "kept outside Slack"),
-    "more than it says": Attached(
-        Upload("a.txt", b"x" * 4_600_000, size=3), "other files of up to 4.5 MB"
-    ),
+    "more than it says": Attached(Upload("a.txt", b"x" * 4_600_000, size=3), "other files of up to 4.5 MB"),
     "a program as a PDF": Attached(Upload("a.pdf", b"MZ\x90\x00" * 9), "not what its name says"),
     "a page as a picture": Attached(Upload("a.png", b"<script>x</script>"), "not what its name says"),
     "a picture that runs": Attached(Upload("a.svg", b"<svg onload='x'/>", "image/svg+xml"), ""),

@@ -24,8 +24,9 @@ _TAG_OR_PIPE = re.compile(r"<[^<>]*>|\|")
 def enclosed(message: Mapping[str, Any], me: str) -> str:
     """Return it, or nothing. A mention of `me` in it calls nobody: it stays as a word."""
     text = _string(message.get("text"))
-    bot = bool(message.get("bot_id")) or not text
-    pieces = [*_blocks(message.get("blocks"), bot=bot), *_attachments(message.get("attachments"))]
+    rich = not text
+    bot = bool(message.get("bot_id")) or rich
+    pieces = [*_blocks(message.get("blocks"), bot=bot, rich=rich), *_attachments(message.get("attachments"))]
     written = _plain(text)
     new = [piece for piece in dict.fromkeys(pieces) if (plain := _plain(piece)) and plain not in written]
     shown = "\n".join(new)
@@ -68,24 +69,27 @@ def _parts(attachment: Mapping[str, Any], but: str = "") -> Iterator[str]:
         for field in _list(attachment.get("fields"))
         if isinstance(field, Mapping)
     ]
-    inner = list(_blocks(attachment.get("blocks"), bot=True))
+    inner = list(_blocks(attachment.get("blocks"), bot=True, rich=not shown[3]))
     for each in _list(attachment.get("message_blocks")):
         if isinstance(each, Mapping) and isinstance(message := each.get("message"), Mapping):
             # Its words stand in the text already; only what is not written there is wanted.
-            inner += _blocks(message.get("blocks"), bot=not shown[3])
+            inner += _blocks(message.get("blocks"), bot=not shown[3], rich=not shown[3])
     shown += inner
     shown = [piece for piece in shown if piece.strip() and piece != but]
     fallback = _string(attachment.get("fallback"))
     yield from shown or ([] if fallback == _NOTHING else filter(None, [fallback]))
 
 
-def _blocks(blocks: Any, *, bot: bool) -> Iterator[str]:
-    """Yield what blocks show; of a person's message the tables only: the rest is its text."""
+def _blocks(blocks: Any, *, bot: bool, rich: bool) -> Iterator[str]:
+    """Yield what blocks show; of a person's message the tables only: the rest is its text.
+
+    Rich text (`rich`) is what a text is written from, by Slack itself: beside one it says nothing more.
+    """
     for block in _list(blocks):
         match block:
             case {"type": "table", "rows": list(rows)}:
                 yield _table(rows)
-            case {"type": "rich_text"} if bot:
+            case {"type": "rich_text"} if rich:
                 yield _rich(block)
             case {"type": "section" | "header"} if bot:
                 yield from filter(None, map(_object, [block.get("text"), *_list(block.get("fields"))]))

@@ -187,9 +187,9 @@ async def test_what_is_deleted_or_edited_there_is_so_in_the_private_conversation
 async def test_two_conversations_about_one_thread_do_not_meet(bobbin: Bobbin) -> None:
     scene = Scene(bobbin)
     root, _ = await talk(scene)
-    for count in (1, 2):
-        await choose(scene, "catch_me_up", root)
-        await in_dm(scene, scene.ann)
+    for count, person in enumerate((scene.ann, scene.ben), start=1):
+        await choose(scene, "catch_me_up", root, by=person)
+        await in_dm(scene, person)
         assert len(read(scene.requests[-1])) == 3
         assert len(scene.requests) == count
 

@@ -5,7 +5,6 @@ it: the README's table and the words of an error come from there. No other modul
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,7 +26,23 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from bot.errors import BadConfiguration
-from bot.models import Effort, known
+from bot.forms import (
+    Lower,
+    Off,
+    Port,
+    Seconds,
+    Upper,
+    Usd,
+    api_url,
+    database_url,
+    domains,
+    family,
+    ids_of,
+    like,
+    signing_secret,
+    token,
+)
+from bot.models import Effort
 from bot.telemetry import secrets_of
 
 
@@ -39,83 +54,7 @@ class Row(NamedTuple):
     meaning: str
 
 
-def _token(prefix: str) -> AfterValidator:
-    def check(token: SecretStr | None) -> SecretStr | None:
-        if token is not None and not token.get_secret_value():
-            raise ValueError(
-                "it is missing, and so is SLACK_SIGNING_SECRET; "
-                "Socket Mode needs the one, HTTP mode the other"
-            )
-        # Slack promises nothing about a token but its prefix.
-        if token is not None and not token.get_secret_value().startswith(prefix):
-            raise ValueError(f"it must start with {prefix}")
-        return token
-
-    return AfterValidator(check)
-
-
-def _signing_secret(secret: SecretStr | None) -> SecretStr | None:
-    value = secret.get_secret_value() if secret else "-"
-    if re.search(r"\s", value) or value.startswith(("xox", "xapp-")):
-        raise ValueError("it must be the Signing Secret from the app's page Basic Information, and no token")
-    return secret
-
-
-def _ids(initials: str) -> BeforeValidator:
-    def split(value: str) -> frozenset[str]:
-        ids = frozenset(re.split(r"[\s,]+", value.strip(", ")))
-        if not all(re.fullmatch(rf"[{initials}]\w+", each) for each in ids):
-            raise ValueError(f"it must be Slack's ids, each starting with one of {', '.join(initials)}")
-        return ids
-
-    return BeforeValidator(split)
-
-
-def _domains(value: str) -> frozenset[str]:
-    domains = frozenset(re.split(r"[\s,]+", value.strip(", ").lower()))
-    if not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", each) for each in domains):
-        raise ValueError("it must be names of hosts, without https:// and path")
-    return domains
-
-
-def _api_url(url: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+/(\S+/)?api/", url):
-        raise ValueError("it must be an http or https address that ends in /api/")
-    return url
-
-
-def _database_url(url: str) -> str:
-    if not re.fullmatch(r"sqlite:///.*[^/]|postgres(ql)?://.+", url):
-        raise ValueError(
-            "it must be sqlite:///PATH (four slashes for an absolute one), or postgresql://USER:PASSWORD@HOST/NAME"
-        )
-    return url
-
-
-def _like(pattern: str, words: str) -> AfterValidator:
-    def check(value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(pattern, value):
-            raise ValueError(f"it must be {words}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _family(name: str) -> str:
-    if not known("", name).is_known:
-        raise ValueError("it must be the id of a Claude model that this version knows")
-    return name
-
-
 _HTTP_PORT = 3000
-
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Usd = Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
-Off = BeforeValidator(lambda value: None if str(value).lower() == "off" else value)
-Lower = BeforeValidator(str.lower)
-Upper = BeforeValidator(str.upper)
-Admission = Annotated[Literal["refuse", "allow"], Lower]
 
 
 @dataclass(frozen=True)
@@ -132,10 +71,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, alias_generator=AliasGenerator(validation_alias=str.upper))
 
-    slack_bot_token: Annotated[SecretStr, _token("xoxb-"), _About("the app's bot token", "xoxb-…", "none")]
+    slack_bot_token: Annotated[SecretStr, token("xoxb-"), _About("the app's bot token", "xoxb-…", "none")]
     slack_app_token: Annotated[
         SecretStr | None,
-        _token("xapp-"),
+        token("xapp-"),
         _About(
             "the app-level token with `connections:write`: Socket Mode; without it, HTTP mode",
             "xapp-…",
@@ -144,7 +83,7 @@ class Settings(BaseModel):
     ] = None
     slack_signing_secret: Annotated[
         SecretStr | None,
-        AfterValidator(_signing_secret),
+        AfterValidator(signing_secret),
         _About(
             "the app's signing secret, which HTTP mode needs; not read in Socket Mode",
             "0123456789abcdef0123456789abcdef",
@@ -153,7 +92,7 @@ class Settings(BaseModel):
     ] = None
     slack_api_url: Annotated[
         str,
-        AfterValidator(_api_url),
+        AfterValidator(api_url),
         _About("base of Slack's Web API; ends in `/api/`", "https://slack.com/api/"),
     ] = "https://slack.com/api/"
     region: Annotated[
@@ -171,7 +110,7 @@ class Settings(BaseModel):
     ] = None
     model_family: Annotated[
         str,
-        AfterValidator(_family),
+        AfterValidator(family),
         _About(
             "which model stands behind an application inference profile, whose ARN does not tell",
             "claude-sonnet-5-5",
@@ -189,17 +128,17 @@ class Settings(BaseModel):
     ] = "low"
     bedrock_guardrail_id: Annotated[
         str | None,
-        _like(r"[a-z0-9]+|arn:aws[\w-]*:bedrock:\S+:guardrail/[a-z0-9]+", "the id or ARN of a guardrail"),
+        like(r"[a-z0-9]+|arn:aws[\w-]*:bedrock:\S+:guardrail/[a-z0-9]+", "the id or ARN of a guardrail"),
         _About("id or ARN of a Bedrock guardrail that judges questions and answers", "gr0123456789", "none"),
     ] = None
     bedrock_guardrail_version: Annotated[
         str,
-        _like(r"[1-9]\d{0,7}|DRAFT", "a number or DRAFT"),
+        like(r"[1-9]\d{0,7}|DRAFT", "a number or DRAFT"),
         _About("which version of the guardrail", "1"),
     ] = "DRAFT"
     database_url: Annotated[
         str,
-        AfterValidator(_database_url),
+        AfterValidator(database_url),
         _About(
             "`sqlite:///PATH`, with four slashes for an absolute path; or, for several workers or a host "
             "whose disk forgets, `postgresql://USER:PASSWORD@HOST/NAME`, with libpq's parameters such as "
@@ -265,20 +204,20 @@ class Settings(BaseModel):
     ] = "allow"
     allowed_channels: Annotated[
         frozenset[str],
-        _ids("CDG"),
+        ids_of("CDG"),
         _About("ids of the only channels to answer in, separated by commas", "C0123ABCD,C0456EFGH", "all"),
     ] = frozenset()
     allowed_users: Annotated[
-        frozenset[str], _ids("UW"), _About("ids of the only people to answer", "U0123ABCD,U0456EFGH", "all")
+        frozenset[str], ids_of("UW"), _About("ids of the only people to answer", "U0123ABCD,U0456EFGH", "all")
     ] = frozenset()
     allowed_bots: Annotated[
         frozenset[str],
-        _ids("BUW"),
+        ids_of("BUW"),
         _About("bot ids or user ids of the bots that may ask", "B0123ABCD", "none"),
     ] = frozenset()
     admin_users: Annotated[
         frozenset[str],
-        _ids("UW"),
+        ids_of("UW"),
         _About(
             "ids of those who set a channel's instructions and model, and hear of budgets",
             "U0123ABCD",
@@ -287,7 +226,7 @@ class Settings(BaseModel):
     ] = frozenset()
     link_domains: Annotated[
         frozenset[str],
-        BeforeValidator(_domains),
+        BeforeValidator(domains),
         _About("hosts whose links are always left whole, separated by commas", "example.com", "none"),
     ] = frozenset()
     budget_user_daily_usd: Annotated[

@@ -62,14 +62,14 @@ def domains(value: str) -> frozenset[str]:
     return domains
 
 
-def api_url(url: str) -> str:
+def url_of_api(url: str) -> str:
     """The base of a Web API."""
     if not re.fullmatch(r"https?://[^\s/]+/(\S+/)?api/", url):
         raise ValueError("it must be an http or https address that ends in /api/")
     return url
 
 
-def database_url(url: str) -> str:
+def url_of_database(url: str) -> str:
     """Where the database is."""
     if not re.fullmatch(r"sqlite:///.*[^/]|postgres(ql)?://.+", url):
         raise ValueError(

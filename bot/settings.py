@@ -33,14 +33,14 @@ from bot.forms import (
     Seconds,
     Upper,
     Usd,
-    api_url,
-    database_url,
     domains,
     family,
     ids_of,
     like,
     signing_secret,
     token,
+    url_of_api,
+    url_of_database,
 )
 from bot.models import Effort
 from bot.telemetry import secrets_of
@@ -92,7 +92,7 @@ class Settings(BaseModel):
     ] = None
     slack_api_url: Annotated[
         str,
-        AfterValidator(api_url),
+        AfterValidator(url_of_api),
         _About("base of Slack's Web API; ends in `/api/`", "https://slack.com/api/"),
     ] = "https://slack.com/api/"
     region: Annotated[
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     ] = "DRAFT"
     database_url: Annotated[
         str,
-        AfterValidator(database_url),
+        AfterValidator(url_of_database),
         _About(
             "`sqlite:///PATH`, with four slashes for an absolute path; or, for several workers or a host "
             "whose disk forgets, `postgresql://USER:PASSWORD@HOST/NAME`, with libpq's parameters such as "

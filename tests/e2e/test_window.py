@@ -116,7 +116,7 @@ async def test_who_spoke_in_the_condensed_part_is_still_told_apart_and_still_cou
     other = scene.slack.add_person("ann2", display="Ann Lee")
     scene.slack.workspace.channels[scene.channel].members.append(other)
     thread, count = await scene.joined("I am the first of two"), 1
-    while not summaries(scene.requests) or read(scene.requests[-1])[1][0] != "Ann Lee (2)":
+    while not summaries(scene.requests):
         count += 1
         await scene.say(f"Turn {count}: {'so it goes on ' * 70}", by=other, thread=thread)
         await scene.bobbin.answered(scene.channel, thread, count, 30)

@@ -91,7 +91,9 @@ async def _served(
     assert runner.server is not None  # noqa: S101  it is, after the setup
     door.server = runner.server
     try:
-        listening = await asyncio.get_running_loop().create_server(door.connection, host, port, backlog=1024)
+        listening = await asyncio.get_running_loop().create_server(
+            lambda: _Guest(door), host, port, backlog=1024
+        )
         try:
             yield listening.sockets[0].getsockname()[1]
         finally:
@@ -109,14 +111,16 @@ class _Door:
     def __init__(self) -> None:
         self._silent: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
 
-    def connection(self) -> asyncio.Protocol:
-        """Make what reads a new connection."""
+    def meet(self, transport: asyncio.BaseTransport) -> None:
+        """Hand a new connection to the server, if there is room."""
         if len(self.server.connections) >= CONNECTIONS:
-            return _Closed()
+            transport.close()
+            return
         protocol = self.server()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
         later = asyncio.get_running_loop().call_later
         self._silent[protocol] = later(FIRST_SECONDS, self._turn_out, protocol)
-        return protocol
 
     @web.middleware
     async def greet(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -135,11 +139,14 @@ class _Door:
         protocol.force_close()
 
 
-class _Closed(asyncio.Protocol):
-    """A connection too many."""
+class _Guest(asyncio.Protocol):
+    """A connection that is being made: only once it is made does it count among the others."""
+
+    def __init__(self, door: _Door) -> None:
+        self._door = door
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+        self._door.meet(transport)
 
 
 def _logger() -> logging.Logger:

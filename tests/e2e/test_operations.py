@@ -15,7 +15,7 @@ def told(bobbin: Bobbin, event: str) -> list[dict[str, object]]:
     return [line for line in bobbin.log if line["event"] == event]
 
 
-async def test_a_token_that_is_revoked_while_it_runs_is_told_and_nothing_is_lost(
+async def test_a_token_that_is_revoked_while_it_runs_is_told_and_a_new_one_goes_on(
     make: Make, slack: Slack
 ) -> None:
     health = free_port()
@@ -30,12 +30,16 @@ async def test_a_token_that_is_revoked_while_it_runs_is_told_and_nothing_is_lost
     assert (await becomes(health, "/readyz", 503))["checks"] == {"database": True, "slack": False}
     assert (await get(health, "/healthz"))[0] == 200
     assert told(bobbin, "Slack refuses the token: set a valid one and start me again")
+    await slack.wait_for(lambda: told(bobbin, "turn ended"))
+    (line,) = told(bobbin, "turn failed")
+    assert line["kind"] == "SlackTokenRefused"
     assert scene.answers(thread) == []
     slack.faults.clear()
     await bobbin.stop()
     await bobbin.start()
     await becomes(health, "/readyz", 200)
-    assert await scene.answered(thread) == ["after all"]
+    await scene.mention("say exactly: here I am", thread=thread)
+    assert await scene.answered(thread) == ["here I am"]
 
 
 async def test_a_missing_scope_a_refused_signature_and_a_channel_without_it_are_told(bobbin: Bobbin) -> None:

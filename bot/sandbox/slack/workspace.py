@@ -310,7 +310,22 @@ class Workspace:
         return message
 
 
+_TAG = re.compile(r"<@(\w+)(?:\|[^<>]*)?>|<(https?://[^<>|]+)(?:\|([^<>]*))?>")
+
+
 def rich_text(text: str) -> list[Json]:
-    """Return the blocks that Slack gives a person's message."""
-    section = {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
+    """Return the blocks that Slack gives a message: people and links in it are elements of their own."""
+    elements: list[Json] = []
+    end = 0
+    for tag in _TAG.finditer(text):
+        elements += _words(text[end : tag.start()])
+        link: Json = {"type": "link", "url": tag[2]} | ({"text": tag[3]} if tag[3] else {})
+        elements.append({"type": "user", "user_id": tag[1]} if tag[1] else link)
+        end = tag.end()
+    section = {"type": "rich_text_section", "elements": [*elements, *_words(text[end:])]}
     return [{"type": "rich_text", "block_id": uuid.uuid4().hex[:5], "elements": [section]}]
+
+
+def _words(text: str) -> list[Json]:
+    plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return [{"type": "text", "text": plain}] if plain else []

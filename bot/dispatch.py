@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -121,9 +122,10 @@ class Dispatcher:
     async def _fill(self) -> None:
         while (free := self._slots - len(self._running)) > 0 and not self._draining:
             async with self._claiming:
+                began = monotonic()
                 claimed = await self._store.claim(self._owner, min(free, _AT_ONCE))
                 for turn in claimed:
-                    self._start(turn)
+                    self._start(turn, began)
             if not claimed:  # where there are fewer than wanted, somebody may have held one for a moment
                 return
 
@@ -133,9 +135,9 @@ class Dispatcher:
         if called and len(self._running) >= self._slots:
             await self._store.tell()
 
-    def _start(self, turn: Turn) -> None:
+    def _start(self, turn: Turn, claimed: float) -> None:
         self._claimed(turn.conversation)
-        lease = self._turns.lease(turn)
+        lease = self._turns.lease(turn, claimed)
         task = asyncio.create_task(self._turns.run(turn, lease), name=f"turn {turn.id}")
         self._running[task] = (turn.id, lease)
         task.add_done_callback(lambda done: self._ended(turn.id, done))

@@ -27,13 +27,17 @@ _TRUST = 0.6
 
 
 class Lease:
-    """Held while inside `async with`. `end` cancels the task that holds it and says why."""
+    """Held while inside `async with`. `end` cancels the task that holds it and says why.
 
-    def __init__(self, store: Store, turn: Turn, seconds: float) -> None:
+    `claimed`: when the claim began, by `time.monotonic`. What it took counts: the commit may have been long in
+    coming back, and the process may have been frozen meanwhile.
+    """
+
+    def __init__(self, store: Store, turn: Turn, seconds: float, *, claimed: float) -> None:
         self._store = store
         self._turn = turn
         self._seconds = seconds
-        self._good = monotonic()
+        self._good = claimed
         self._holder: asyncio.Task[object] | None = None
         self._heart: asyncio.Task[None] | None = None
         self.ended: str | None = None

@@ -93,9 +93,9 @@ class Turns:
         self._who = who
         self._limits = limits
 
-    def lease(self, turn: Turn) -> Lease:
-        """Prepare the lease of a claimed turn."""
-        return Lease(self._store, turn, self._limits.lease_seconds)
+    def lease(self, turn: Turn, claimed: float) -> Lease:
+        """Prepare the lease of a turn whose claim began then, by `time.monotonic`."""
+        return Lease(self._store, turn, self._limits.lease_seconds, claimed=claimed)
 
     async def run(self, turn: Turn, lease: Lease) -> None:
         """Bring a claimed turn to its end, or give it back. Raises nothing but its own cancellation."""

@@ -537,8 +537,10 @@ VALUES (:team, :channel, :ts, :turn, :part, :kind)
 ON CONFLICT(team_id, channel_id, ts) DO UPDATE SET kind = excluded.kind, part = excluded.part
 
 -- record_orphan
--- To be deleted once the turn is closed.
-INSERT INTO orphan(team_id, channel_id, ts, turn_id) VALUES (:team, :channel, :ts, :turn)
+-- To be deleted once the turn is closed; but for what its new owner has found in the thread and made its own.
+INSERT INTO orphan(team_id, channel_id, ts, turn_id)
+SELECT :team, :channel, :ts, :turn WHERE NOT EXISTS (
+    SELECT 1 FROM reply_part WHERE team_id = :team AND channel_id = :channel AND ts = :ts)
 ON CONFLICT DO NOTHING
 
 -- drop_part

@@ -226,6 +226,17 @@ async def test_a_stale_owner_can_write_nothing_and_what_it_posted_is_an_orphan(t
     assert await talk.store.orphans() == []
 
 
+async def test_what_the_new_owner_has_found_and_made_its_own_is_no_orphan_of_the_stale_one(talk):
+    await talk.say(0, "@bobbin one")
+    stale = await talk.claim()
+    turn = await die(talk, stale)
+    await talk.store.record_part(turn, Part(talk.ts(1)))  # it stood in the thread
+    with pytest.raises(LeaseLost):
+        await talk.store.record_part(stale, Part(talk.ts(1)))
+    await talk.store.finish(turn, Finish("answered", "1"))
+    assert await talk.store.orphans() == []
+
+
 async def test_a_lease_ends_by_itself(url, talk_with):
     async with open_store(url, lease=0.5) as store:
         talk = talk_with(store)

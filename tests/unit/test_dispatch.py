@@ -30,8 +30,8 @@ class Waiting(Turns):
         self.answers: dict[str, asyncio.Event] = {}
         self.breaks = False
 
-    def lease(self, turn: Turn) -> Lease:
-        return Lease(self.store, turn, 60)
+    def lease(self, turn: Turn, claimed: float) -> Lease:
+        return Lease(self.store, turn, 60, claimed=claimed)
 
     async def run(self, turn: Turn, lease: Lease) -> None:
         ts = turn.question_ts

@@ -49,7 +49,7 @@ def now() -> float:
 
 
 def lease(store: Any) -> Lease:
-    return Lease(store, TURN, SECONDS)
+    return Lease(store, TURN, SECONDS, claimed=now())
 
 
 async def hold(held: Lease, seconds: float = 3600) -> None:
@@ -90,6 +90,16 @@ def test_is_not_trusted_later_than_six_tenths_after_the_last_good_heartbeat(in_n
         with pytest.raises(asyncio.CancelledError):
             await holder
         assert (held.ended, round(now() - began)) == ("lost", 60)
+
+    in_no_time(story())
+
+
+def test_what_its_claim_took_counts(in_no_time: InNoTime):
+    async def story() -> None:
+        began = now()
+        await asyncio.sleep(0.61 * SECONDS)
+        with pytest.raises(LeaseLost):
+            Lease(Beats(), TURN, SECONDS, claimed=began).check()
 
     in_no_time(story())
 

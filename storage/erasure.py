@@ -51,11 +51,15 @@ def person(team: str, user: str) -> Transaction[Erased]:
     gone = _sum(gone, Erased(**{name: left[name] for name in _COUNTS}))
     waiting = yield Query("waiting_with", whose)
     being_answered = yield Query("open_turns_with", whose)
-    for name in ("spoil_summaries_with", "drop_versions_for", "detach_all_of", "drop_feedback_of"):
-        yield Query(name, whose)
+    yield Query("spoil_summaries_with", whose)
+    yield Query("drop_versions_for", whose)
+    yield Query("detach_all_of", whose)
+    yield Query("drop_feedback_of", whose)
     yield Query("blank_all_of", {**whose, "now": now})
-    for name in ("unname_asker", "unname_setter", "drop_person", "drop_notes_of"):
-        yield Query(name, whose)
+    yield Query("unname_asker", whose)
+    yield Query("unname_setter", whose)
+    yield Query("drop_person", whose)
+    yield Query("drop_notes_of", whose)
     yield Query("unname_calls", {**whose, "before": now - now % DAY})
     for row in waiting:
         yield Query("settle_pending", {"conversation": row["conversation_id"]})
@@ -69,23 +73,17 @@ def team(team: str) -> Transaction[Erased]:
     whose = {"team": team}
     gone = yield from _conversations((yield Query("conversations_of", whose)))
     names = (yield Query("names_in", whose))[0]["names"]
-    for name in _TEAM:
-        yield Query(name, whose)
+    yield Query("drop_team_people", whose)
+    yield Query("drop_team_notes", whose)
+    yield Query("drop_team_settings", whose)
+    yield Query("drop_team_events", whose)
+    yield Query("drop_team_tombstones", whose)
+    yield Query("drop_team_orphans", whose)
+    yield Query("drop_team_heard", whose)
+    yield Query("drop_team_forgotten", whose)
+    yield Query("unname_team_calls", whose)
     yield from _stays_forgotten(team, known=_ts((yield from clock())))
     return replace(gone, names=names)
-
-
-_TEAM = (
-    "drop_team_people",
-    "drop_team_notes",
-    "drop_team_settings",
-    "drop_team_events",
-    "drop_team_tombstones",
-    "drop_team_orphans",
-    "drop_team_heard",
-    "drop_team_forgotten",
-    "unname_team_calls",
-)
 
 
 def old(age: int, limit: int) -> Transaction[Erased]:
@@ -157,8 +155,14 @@ def _conversations(found: Collection[Row], team: str = "") -> Transaction[Erased
         yield Query("hold_conversation", here)
         held = (yield Query("words_in", here))[0]
         being_answered = yield Query("open_turn_of", here)
-        for name in _CONVERSATION:
-            yield Query(name, here)
+        yield Query("drop_messages", here)
+        yield Query("drop_summary", here)
+        yield Query("drop_conversation_versions", here)
+        yield Query("drop_conversation_feedback", here)
+        yield Query("drop_conversation_steps", here)
+        yield Query("drop_conversation_parts", here)
+        yield Query("empty_turns", here)
+        yield Query("empty_conversation", here)
         ends = tuple((turn["id"], "forgotten") for turn in being_answered)
         gone = _sum(gone, replace(_of(held), ends=ends))
         if team:
@@ -168,18 +172,6 @@ def _conversations(found: Collection[Row], team: str = "") -> Transaction[Erased
         yield Query("clear_turns", {"before": now - _HEARD})
         yield Query("clear_conversations")
     return gone
-
-
-_CONVERSATION = (
-    "drop_messages",
-    "drop_summary",
-    "drop_conversation_versions",
-    "drop_conversation_feedback",
-    "drop_conversation_steps",
-    "drop_conversation_parts",
-    "empty_turns",
-    "empty_conversation",
-)
 
 
 def _counted(found: Collection[Row]) -> Transaction[Erased]:

@@ -68,7 +68,7 @@ async def test_a_thread_is_forgotten_for_good_by_who_started_it(bobbin: Bobbin) 
     assert told.startswith("*Erased:* 5 messages, 5 answers of mine, 2 files.")
     await gone(bobbin, secrets)
     (line,) = [line for line in bobbin.log if line["event"] == "forgotten"]
-    assert (line["what"], line["messages"], line["answers"]) == ("thread", 5, 5)
+    assert (line["what"], line["said"], line["answered"]) == ("thread", 5, 5)
     standing = scene.slack.thread(scene.channel, thread)
 
     # The second event of the same mention, and a redelivery after the inbox was cleared.

@@ -284,8 +284,6 @@ def test_means(event, means):
                 "agent_session_title_changed",
                 "assistant_thread_started",
                 "assistant_thread_context_changed",
-                "app_uninstalled",
-                "tokens_revoked",
             )
         ),
     ],

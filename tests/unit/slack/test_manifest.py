@@ -180,6 +180,9 @@ class _Anything:
     def __getattr__(self, name: str) -> Any:
         return self
 
+    def __format__(self, how: str) -> str:
+        return ""
+
 
 def test_the_app_is_an_agent_on_sockets_with_a_home_and_buttons():
     settings, features = manifest()["settings"], manifest()["features"]

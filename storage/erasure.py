@@ -161,7 +161,7 @@ def _conversations(found: Collection[Row], team: str = "") -> Transaction[Erased
         yield Query("drop_conversation_feedback", here)
         yield Query("drop_conversation_steps", here)
         yield Query("drop_conversation_parts", here)
-        yield Query("empty_turns", here)
+        yield Query("empty_turns", {**here, "now": now})
         yield Query("empty_conversation", here)
         ends = tuple((turn["id"], "forgotten") for turn in being_answered)
         gone = _sum(gone, replace(_of(held), ends=ends))

@@ -1,13 +1,17 @@
-"""python -m bot [serve | sandbox | doctor | manifest | usage | why]."""
+"""python -m bot [serve | sandbox | doctor | manifest | usage | why | export | erase | backup | …]."""
 
 import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
 
 import structlog
 
 from bot.errors import BadConfiguration, BobbinError, StoreForeign
+from bot.places import Place, place
 from bot.settings import Settings
 from bot.telemetry import configure_logging
 
@@ -41,6 +45,7 @@ def main() -> int:
     why = commands.add_parser("why", help="tell what became of a message or an answer, and why")
     why.add_argument("what", metavar="T42|PERMALINK|CHANNEL/TS", help="an error's id, or a message")
     why.add_argument("--json", action="store_true", help="for a machine")
+    _upkeep_parsers(commands)
     arguments = parser.parse_args()
     command = arguments.command or "serve"
     try:
@@ -52,6 +57,8 @@ def main() -> int:
             return _doctor(arguments)
         if command == "manifest":
             return _manifest(printed, arguments.http)
+        if command in _UPKEEP:
+            return _UPKEEP[command](arguments)
         return _serve() if command == "serve" else _sandbox(sandbox, by_requests=arguments.http)
     except (BadConfiguration, StoreForeign) as error:
         problems = error.problems if isinstance(error, BadConfiguration) else [f"DATABASE_URL: {error}"]
@@ -60,6 +67,99 @@ def main() -> int:
     except BobbinError as error:
         print(f"Bobbin stops: {error}", file=sys.stderr)  # noqa: T201  what a person reads
         return 1
+
+
+def _upkeep_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add what an operator does with what Bobbin keeps."""
+    export = commands.add_parser("export", help="print a thread as it is kept")
+    export.add_argument("--thread", required=True, type=_place, metavar="PERMALINK|CHANNEL/TS")
+    export.add_argument("--team", default="", metavar="ID", help="where the database knows several")
+    form = export.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="for people (the default)")
+    form.add_argument("--json", action="store_true", help="for a machine")
+    erase = commands.add_parser(
+        "erase",
+        help="erase a person's data, a thread or a workspace, for good",
+        description="Says what would be erased; --yes does it. A running Bobbin, which alone may write to "
+        "its file, is given the order and carries it out within seconds. What stands in Slack stays "
+        "there; backups keep what they hold.",
+    )
+    erase.add_argument("--user", default="", metavar="ID", help="all that is kept of somebody")
+    erase.add_argument("--thread", type=_place, metavar="PERMALINK|CHANNEL/TS", help="a thread")
+    erase.add_argument(
+        "--team", default="", metavar="ID", help="the whole workspace; with --user or --thread: theirs"
+    )
+    erase.add_argument("--yes", action="store_true", help="do it")
+    backup = commands.add_parser("backup", help="copy the database into a new file, beside a running Bobbin")
+    backup.add_argument("path", type=Path)
+    restore = commands.add_parser(
+        "restore",
+        help="put a backup in the place of the database, while no Bobbin runs",
+        description="Checks the backup first. Refuses beside a running Bobbin; over a database that holds "
+        "something it wants --yes. What was erased or deleted since the backup is erased in it again.",
+    )
+    restore.add_argument("path", type=Path)
+    restore.add_argument("--yes", action="store_true", help="also over a database that holds something")
+    commands.add_parser("migrate", help="bring the database to this version's schema")
+
+
+def _place(words: str) -> Place:
+    try:
+        return place(words)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _url() -> str:
+    configure_logging("WARNING", "console")
+    return Settings.load(need_slack=False).database_url
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from bot.export import export  # noqa: PLC0415
+
+    return _printed(export(_url(), arguments.thread, team=arguments.team, as_json=arguments.json))
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    from bot.upkeep import erase  # noqa: PLC0415
+
+    user, thread, team = arguments.user, arguments.thread, arguments.team
+    if bool(user) + bool(thread) > 1 or not (user or thread or team):
+        raise BobbinError("name what is to be erased: --user ID, --thread PERMALINK|CHANNEL/TS or --team ID")
+    return _printed(erase(_url(), user=user, thread=thread, team=team, sure=arguments.yes))
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from bot.upkeep import back_up  # noqa: PLC0415
+
+    return _printed(back_up(_url(), arguments.path))
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from bot.upkeep import restore  # noqa: PLC0415
+
+    return _printed(restore(_url(), arguments.path, sure=arguments.yes))
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    from bot.upkeep import migrate  # noqa: PLC0415
+
+    return _printed(migrate(_url()))
+
+
+_UPKEEP = {
+    "export": _export,
+    "erase": _erase,
+    "backup": _backup,
+    "restore": _restore,
+    "migrate": _migrate,
+}
+
+
+def _printed(work: Coroutine[Any, Any, str]) -> int:
+    print(asyncio.run(work))  # noqa: T201  the command's result
+    return 0
 
 
 def _serve() -> int:

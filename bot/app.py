@@ -16,6 +16,7 @@ from bot import __version__, signals
 from bot.bedrock import BedrockModel, Guardrail, open_model
 from bot.channels import Channels
 from bot.dispatch import Background, Dispatcher, every
+from bot.erasing import ORDERS_SECONDS, RETENTION_SECONDS, Erasing
 from bot.errors import BadConfiguration, LoopEnded, PortTaken, StoreUnavailable
 from bot.health import Pulse
 from bot.ledger import Ledger
@@ -25,7 +26,7 @@ from bot.ports import Caps, Gauges, Store
 from bot.prompt import WHO
 from bot.recovery import HEARD_SECONDS, SCRUB_SECONDS, SWEEP_SECONDS, Gaps, Recovery
 from bot.settings import Settings
-from bot.slack.about import About
+from bot.slack.about import About, kept_for
 from bot.slack.connection import Slack, connect
 from bot.slack.desk import Desk
 from bot.slack.http_mode import HttpMode
@@ -37,7 +38,7 @@ from bot.turns import Limits, Turns
 from bot.waiting import LOOK_SECONDS, Waiting
 from bot.web import health_server, metrics_server
 from bot.window import tokens
-from storage import open_store
+from storage import open_store, order_book
 
 _log = structlog.get_logger(__name__)
 
@@ -120,7 +121,8 @@ class Process:
         settle = settings.recovery_settle_seconds
         rules = _rules(settings)
         caps = Caps(_micro(settings.budget_user_daily_usd), _micro(settings.budget_team_monthly_usd))
-        facts = About(__version__, model.model_id, settings.region or "", rules, caps)
+        days = settings.retention_days
+        facts = About(__version__, model.model_id, settings.region or "", rules, caps, days)
         inquiries = Inquiries(store, slack.me.team, facts)
         workspace = SlackWorkspace(
             slack.api,
@@ -168,12 +170,16 @@ class Process:
             claimed=waiting.claimed,
         )
         wake, later = self._dispatcher.wake, self._background.later
-        desk = Desk(slack, store, workspace, channels, rules, facts, inquiries, wake=wake, later=later)
+        erasing = Erasing(store, workspace, slack.me.team, wake)
+        desk = Desk(
+            slack, store, workspace, channels, rules, facts, inquiries, erasing, wake=wake, later=later
+        )
         outlets = Outlets(
             wake=wake,
             tell=lambda message, reason: workspace.tell(message.thread, message.ts, message.author, reason),
             offer=desk.offer,
-            welcome=slack.welcome,
+            welcome=partial(slack.welcome, kept_for(days)),
+            uninstalled=erasing.uninstalled,
             later=later,
         )
         recovery = Recovery(store, workspace, settle=settle)
@@ -188,8 +194,7 @@ class Process:
         async def share() -> None:
             slack.api.pacer.share(await store.workers())
 
-        watch = self._pulse.watch
-        chores = [
+        chores: list[tuple[float, str, Callable[[], Coroutine[Any, Any, None]], float | None]] = [
             (HEARD_SECONDS, "heard", gaps.note, None),  # it waits for a socket,
             (HEARD_SECONDS, "gaps", gaps.catch_up, None),  # and it for a gap
             (LOOK_SECONDS, "line", waiting.look, _PATIENCE),
@@ -197,15 +202,23 @@ class Process:
             (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
             (_SHARE_SECONDS, "share", share, _PATIENCE),
         ]
+        if (orders := order_book(settings.database_url)) is not None:
+            chores.append((ORDERS_SECONDS, "orders", partial(erasing.obey, orders), _PATIENCE))
+        if days:
+            chores.append((RETENTION_SECONDS, "retention", partial(erasing.expire, days), None))
+
+        def go(
+            name: str, work: Coroutine[Any, Any, None], patience: float | None = None
+        ) -> asyncio.Task[None]:
+            return self._pulse.watch(asyncio.create_task(work, name=name), patience)
+
         self._loops = [
-            watch(asyncio.create_task(self._pulse.tick(), name="clock")),
-            watch(asyncio.create_task(self._dispatcher.run(), name="dispatch"), _PATIENCE),
-            watch(asyncio.create_task(self._dispatcher.listen(), name="news")),
-            watch(asyncio.create_task(self._way_in.keep(), name=self._way_in.name)),
+            go("clock", self._pulse.tick()),
+            go("dispatch", self._dispatcher.run(), _PATIENCE),
+            go("news", self._dispatcher.listen()),
+            go(self._way_in.name, self._way_in.keep()),
             *(
-                watch(
-                    asyncio.create_task(every(seconds, name, work, partial(beat, name)), name=name), patience
-                )
+                go(name, every(seconds, name, work, partial(beat, name)), patience)
                 for seconds, name, work, patience in chores
             ),
         ]

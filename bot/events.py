@@ -11,7 +11,7 @@ from typing import Literal
 
 from bot.conversation import ThreadKey
 
-Inquiry = Literal["help", "usage", "status", "forget"]
+Inquiry = Literal["help", "usage", "status", "forget", "forget me"]
 """A word to Bobbin that is answered privately, without the model."""
 Command = Literal["mute", "wake", "stop"] | Inquiry
 FileState = Literal["", "gone", "elsewhere", "withheld"]
@@ -128,13 +128,22 @@ class Invited:
 
 
 @dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """A workspace has thrown Bobbin out; not `certain` where only tokens were revoked."""
+
+    event_id: str
+    team: str
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """Not for Bobbin, and why."""
 
     reason: str
 
 
-Event = Posted | Edited | Deleted | Stopped | Muted | Invited
+Event = Posted | Edited | Deleted | Stopped | Muted | Invited | Uninstalled
 
 
 _NAME_REFUSED = {ord(c): " " for c in '<>"\n\r\t\v\f\x00\x85\u2028\u2029'}

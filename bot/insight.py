@@ -67,3 +67,20 @@ class Receipt:
     """Whether Bedrock did not tell all of it."""
     requests: tuple[str, ...] = ()
     """Bedrock's ids of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was forgotten, counted: the receipt of it, without a word of it."""
+
+    messages: int = 0
+    answers: int = 0
+    """Bobbin's, earlier ones too."""
+    files: int = 0
+    summaries: int = 0
+    feedback: int = 0
+    names: int = 0
+    threads: int = 0
+    """Conversations that this was kept in."""
+    ends: tuple[tuple[int, str], ...] = ()
+    """Open turns (their ids) that it concerns, and why they must end: forgotten, deleted, or edited."""

@@ -237,6 +237,11 @@ class Settings(BaseModel):
         Off,
         _About("what a workspace may spend in a month (UTC), in US dollars; `off` lifts it", "500"),
     ] = Decimal(100)
+    retention_days: Annotated[
+        int,
+        Field(ge=0, le=36_500),
+        _About("days after its last message until a conversation is erased; 0 keeps it", "30"),
+    ] = 90
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         Upper,

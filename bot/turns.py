@@ -36,6 +36,7 @@ from bot.models import Claude
 from bot.policy import Rules, admission, decide
 from bot.ports import Finish, History, Line, Reply, Request, Stop, Store, Turn, Workspace
 from bot.prompt import MUST_ANSWER, SILENT, system_prompt
+from bot.remarks import ENDINGS, THINKING, doing, remarks
 from bot.telling import tell
 from bot.window import Window
 
@@ -47,16 +48,6 @@ TURN_SECONDS = 600.0
 _LEAVE_SECONDS = 1.0
 _AGAIN_SECONDS = 15.0
 """A turn that Slack could not be told of is taken up again after so long."""
-
-_NOTES: Mapping[str, str] = {
-    "max_tokens": "The answer reached its length limit. Ask me to go on.",
-    "window": "The answer stopped because I cannot read or write more at once. Ask me to go on.",
-}
-_THINKING = "is thinking…"
-_MANY = 20
-"""Messages: so many are worth a word."""
-_CONDENSED = "I have condensed the older part of this thread to go on reading it."
-_ENDINGS: Mapping[str, str] = {"stopped": "Stopped.", "deleted": "Stopped: the question was deleted."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +113,8 @@ class Turns:
             await self._give_back(turn, reply, lost=lease.ended == "lost")
         except LeaseLost as error:
             log.warning("turn lost", error=str(error))
+            if await self._is_forgotten(turn):  # nobody goes on with what it has shown
+                await self._leave(turn, reply)
             await self._give_back(turn, reply, lost=True)
         except (SlackLimited, SlackUnreachable, StoreError) as error:
             log.warning("turn put off", error=str(error), seconds=_AGAIN_SECONDS)
@@ -135,7 +128,7 @@ class Turns:
         try:
             return await self._newest_answer(turn, lease, reply)
         except asyncio.CancelledError:
-            if lease.ended is None or lease.ended not in _ENDINGS:
+            if lease.ended is None or lease.ended not in ENDINGS:
                 raise
             _uncancel()
             return await self._end(turn, lease.ended, reply)
@@ -175,7 +168,9 @@ class Turns:
                 outdated = True
 
     async def _answer(self, turn: Turn, reply: Reply) -> Finish:
-        if turn.resumed:
+        if (end := await self._answered_already(turn)) is not None:
+            return end
+        if turn.resumed or turn.doubtful:
             await reply.resume()
         if turn.stopping is not None or not turn.asker:
             return await self._end(turn, turn.stopping or "deleted", reply)
@@ -199,18 +194,18 @@ class Turns:
             answer, reason, history = await self._asked(turn, history, people, files, reply)
         if answer == SILENT:
             return await self._silent(reply)
-        surplus = await reply.finish(turn.answer, told + files.notes + _notes(reason, history, turn))
+        surplus = await reply.finish(turn.answer, told + files.notes + remarks(reason, history, turn))
         return Finish("answered", answer, reason=reason, surplus=surplus)
 
     async def _read(self, turn: Turn, reply: Reply) -> History:
         """Read what was said, in Slack too where that is not done yet; who called sees that it is read."""
         if turn.summoned:
-            reply.begin("is reading the thread…" if turn.backfill else _THINKING)
+            reply.begin("is reading the thread…" if turn.backfill else THINKING)
         if turn.backfill:
             await self._backfill(turn)
         history = await self._store.recall(turn)
         if turn.summoned:
-            reply.begin(_doing(history.lines))
+            reply.begin(doing(history.lines))
         return history
 
     async def _asked(
@@ -230,6 +225,12 @@ class Turns:
         trail.mark("whole")
         await self._store.record_answer(turn, answer, stop)
         return answer, stop.reason, condenser.history
+
+    async def _answered_already(self, turn: Turn) -> Finish | None:
+        """How a turn ended that a restored database does not know the end of; nothing is written for it."""
+        if not turn.doubtful:
+            return None
+        return await self._store.reconcile(turn, await self._workspace.seen(turn))
 
     async def _backfill(self, turn: Turn) -> None:
         """Read the thread. What was said since the question may have come before it, and was ignored."""
@@ -265,7 +266,7 @@ class Turns:
                 reply.begin("is condensing the thread…")
             notes = await patiently(partial(whole, self._ledger.metered(turn, "summary"), request), turn.id)
             if turn.summoned:
-                reply.begin(_THINKING)
+                reply.begin(THINKING)
             return notes
 
         claude = self._claude(turn.model)
@@ -289,7 +290,7 @@ class Turns:
         speakers.update(history.summary.authors if history.summary else ())
         may_be_silent = not turn.summoned and len(speakers) > 1
         if not may_be_silent:
-            reply.begin(_doing(condenser.history.lines))
+            reply.begin(doing(condenser.history.lines))
         request = await condenser.fitting()
         if not request.messages:
             raise EmptyAnswer("nothing in the messages could be read")
@@ -327,7 +328,7 @@ class Turns:
 
     async def _end(self, turn: Turn, why: str, reply: Reply) -> Finish:
         """A person ended it: what was shown stays, and counts as what was said."""
-        surplus = await self._closed(turn, reply, reply.stop(_ENDINGS.get(why, "Stopped.")))
+        surplus = await self._closed(turn, reply, reply.stop(ENDINGS.get(why, "Stopped.")))
         shown = reply.shown
         return Finish("answered" if shown else "cancelled", shown or None, reason=why, surplus=surplus)
 
@@ -363,6 +364,12 @@ class Turns:
         except StoreError as error:
             _log.warning("a lease was not given back: it runs out", turn=turn.id, error=str(error))
 
+    async def _is_forgotten(self, turn: Turn) -> bool:
+        try:
+            return await self._store.extend(turn) == "forgotten"
+        except StoreError:
+            return False
+
     async def _tidy(self, turn: Turn, surplus: Sequence[str]) -> None:
         """Delete the messages that show nothing of the answer any more; the sweep does what fails here."""
         try:
@@ -380,18 +387,6 @@ class Turns:
                 await reply.leave()
         except (BobbinError, TimeoutError) as error:
             _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
-
-
-def _doing(lines: Sequence[Line]) -> str:
-    """What a status says once it is known how much is read."""
-    return f"is reading {len(lines):,} messages…" if len(lines) >= _MANY else _THINKING
-
-
-def _notes(reason: str, history: History, turn: Turn) -> list[str]:
-    notes = []
-    if history.summary and history.summary.first_turn == turn.id:
-        notes.append(_CONDENSED)
-    return notes + ([_NOTES[reason]] if reason in _NOTES else [])
 
 
 def _uncancel() -> None:

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 
 from bot.diagnosis import Moment, timeline, verdict
 from bot.dossier import Dossier
+from bot.places import Place, place
 from bot.telemetry import masked
 from storage import dossiers, has_joined
 
 _TURN = re.compile(r"#?[Tt]?([0-9]{1,18})")
-_PERMALINK = re.compile(r"https://[\w.-]+/archives/([A-Z0-9]+)/p([0-9]{10})([0-9]{6})/?(?:\?(\S*))?")
-_PLACE = re.compile(r"([CDG][A-Z0-9]+)/([0-9]{10}\.[0-9]{6})")
 
 UNKNOWN = """\
 Nothing is kept of it. Of what Bobbin ignores no row is written, by design; so it is one of these:
@@ -37,14 +36,13 @@ async def why(url: str, what: str, *, as_json: bool = False) -> tuple[str, bool]
     Raises `Unclear` for what names nothing, and `StoreError`s, `BadConfiguration`.
     """
     what = what.strip("<> ")
-    turn, place = _TURN.fullmatch(what), _place(what)
+    turn, message = _TURN.fullmatch(what), _place(what)
     if turn is not None:
         found = await dossiers(url, turn=int(turn[1]))
         unknown = f"There is no turn {what}."
-    elif place is not None:
-        channel, ts, thread = place
-        found = await dossiers(url, message=(channel, ts))
-        here = "" if found or not await has_joined(url, channel, thread) else HERE
+    elif message is not None:
+        found = await dossiers(url, message=(message.channel, message.ts))
+        here = "" if found or not await has_joined(url, message.channel, message.thread) else HERE
         unknown = f"{UNKNOWN}{here}".rstrip() + f"\nnext   {HINT}"
     else:
         raise Unclear(
@@ -57,15 +55,11 @@ async def why(url: str, what: str, *, as_json: bool = False) -> tuple[str, bool]
     return masked(report), bool(found)
 
 
-def _place(what: str) -> tuple[str, str, str] | None:
-    """The channel, the message's ts, and its thread's where the link tells."""
-    if place := _PLACE.fullmatch(what):
-        return place[1], place[2], place[2]
-    if link := _PERMALINK.fullmatch(what):
-        ts = f"{link[2]}.{link[3]}"
-        thread = re.search(r"(?:^|&)thread_ts=([0-9.]+)", link[4] or "")
-        return link[1], ts, thread[1] if thread else ts
-    return None
+def _place(what: str) -> Place | None:
+    try:
+        return place(what)
+    except ValueError:
+        return None
 
 
 def _values(dossier: Dossier) -> dict[str, object]:

@@ -1,15 +1,18 @@
 """Keeps conversations in a database: `open_store(url)`; `spending(url, …)` reads what they cost."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from bot.conversation import ThreadKey
 from bot.dossier import Dossier
 from bot.errors import BadConfiguration, StoreUnavailable
+from bot.insight import Erased
 from bot.ports import Spending, Store
-from storage import ledger, migrate, why
+from storage import erasure, inspect, ledger, migrate, why
 from storage.connector import Connector, dialect_of
+from storage.orders import Orders
 from storage.queries import load
 from storage.reader import open_reader
 from storage.sqlite import SQLite
@@ -43,7 +46,7 @@ async def spending(url: str, by: Literal["user", "channel", "model", "day"], sin
 @asynccontextmanager
 async def _reading(url: str) -> AsyncIterator[Connector]:
     if dialect_of(url) == "sqlite":
-        async with open_reader(_path(url)) as reader:
+        async with open_reader(database_path(url)) as reader:
             yield reader
         return
     connector = await _open(url, 0)
@@ -57,7 +60,7 @@ async def _reading(url: str) -> AsyncIterator[Connector]:
 
 async def _open(url: str, lock_seconds: float) -> Connector:
     if dialect_of(url) == "sqlite":
-        return await SQLite.open(_path(url), load("sqlite"), lock_seconds=lock_seconds)
+        return await SQLite.open(database_path(url), load("sqlite"), lock_seconds=lock_seconds)
     try:
         from storage.postgres import Postgres  # noqa: PLC0415  an extra: who uses SQLite need not have it
     except ImportError as error:
@@ -91,7 +94,51 @@ async def has_joined(url: str, channel: str, thread_ts: str) -> bool:
         return await reader.read(why.joined, channel, thread_ts)
 
 
-def _path(url: str) -> Path:
+async def teams(url: str) -> list[str]:
+    """Which workspaces the database knows; read beside a running Bobbin. Raises as `spending`."""
+    async with _reading(url) as reader:
+        return await reader.read(erasure.teams)
+
+
+async def erasable(url: str, order: Mapping[str, str]) -> Erased:
+    """Count what would be erased of a person, a thread, else of the workspace. Raises as `spending`."""
+    team, user, channel, thread = (order.get(name, "") for name in ("team", "user", "channel", "thread"))
+    async with _reading(url) as reader:
+        if user:
+            return await reader.read(erasure.what_person, team, user)
+        if thread:
+            return await reader.read(erasure.what_thread, ThreadKey(team, channel, thread))
+        return await reader.read(erasure.what_team, team)
+
+
+async def thread_at(url: str, team: str, channel: str, ts: str) -> ThreadKey:
+    """Find the thread of a message; of an unknown one its own. Raises as `spending`."""
+    async with _reading(url) as reader:
+        return await reader.read(inspect.thread_at, team, channel, ts)
+
+
+async def exported(url: str, thread: ThreadKey) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Read a thread as it is kept, oldest first, and everybody's names. Raises as `spending`."""
+    async with _reading(url) as reader:
+        return await reader.read(inspect.exported, thread)
+
+
+async def migrated(url: str) -> list[str]:
+    """Bring the database to this code's schema: the migrations that were missing. Raises as `open_store`."""
+    connector = await _open(url, 20.0)
+    try:
+        return await migrate.migrate(connector)
+    finally:
+        await connector.close()
+
+
+def order_book(url: str) -> Orders | None:
+    """Where orders to a running Bobbin are given; None where another process may write as well."""
+    return Orders(database_path(url)) if dialect_of(url) == "sqlite" else None
+
+
+def database_path(url: str) -> Path:
+    """Return the file of `sqlite:///PATH`. Raises `BadConfiguration` for any other url."""
     scheme, _, path = url.partition(":///")
     if scheme != "sqlite" or not path:
         # The url stays unsaid: it may hold a password.

@@ -80,6 +80,8 @@ def post(message: Posted, decide: Decide, edit_ts: str = "") -> Transaction[Inge
     if (yield Query("is_tombstone", where)):
         return Ingested("deleted before it came")
     yield from hold_thread(key)
+    if (yield from forgotten(key, message.ts, message.author, late=message.late)):
+        return Ingested("said before it was forgotten")
     conversation, state = yield from _conversation(message)
     if message.late and conversation is not None and not (message.mentions_me or message.direct):
         before = yield Query("not_called_yet", {"conversation": conversation, "ts": message.ts})
@@ -212,6 +214,12 @@ def line_up(
 ) -> Transaction[None]:
     """Give a conversation its place in the line, where it has none; `again`: a new one."""
     yield Query("line_up", {"conversation": conversation, "now": now, "asker": asker, "again": int(again)})
+
+
+def forgotten(thread: ThreadKey, ts: str, author: str, *, late: bool) -> Transaction[bool]:
+    """Whether a message belongs to what must stay forgotten. `late`: it may be older than it comes."""
+    whose = {"team": thread.team, "channel": thread.channel, "thread": thread.thread_ts}
+    return bool((yield Query("is_forgotten", {**whose, "ts": ts, "author": author, "late": int(late)})))
 
 
 def note_due(team: str, user: str, reason: str, every: int) -> Transaction[bool]:

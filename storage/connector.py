@@ -92,6 +92,10 @@ class Connector(Protocol):
         """
         ...
 
+    async def compact(self) -> None:
+        """Give room back that much erased words had taken, where that is worth the time."""
+        ...
+
     async def writable(self) -> bool:
         """Whether a write reaches the disk right now; answers within seconds."""
         ...

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from bot.conversation import ThreadKey
 from bot.insight import Kept, Receipt, Standing
 from storage.arrivals import clock
 from storage.connector import Query, Row, Transaction
@@ -64,6 +65,20 @@ def receipt(team: str, channel: str, ts: str) -> Transaction[Receipt | None]:
         requests=tuple(row["request_id"] for row in calls if row["request_id"]),
         **{name: sum(row[name] for row in calls) for name in _SUMS},
     )
+
+
+def thread_at(team: str, channel: str, ts: str) -> Transaction[ThreadKey]:
+    """The thread that a message belongs to; of one that is not known its own."""
+    rows = yield Query("thread_at", {"team": team, "channel": channel, "ts": ts})
+    return ThreadKey(team, channel, rows[0]["thread_ts"] if rows else ts)
+
+
+def exported(thread: ThreadKey) -> Transaction[tuple[list[dict[str, Any]], dict[str, str]]]:
+    """A thread as it is kept, oldest first, and everybody's names."""
+    where = {"team": thread.team, "channel": thread.channel, "thread": thread.thread_ts}
+    lines = [dict(row) for row in (yield Query("thread_lines", where))]
+    names = yield Query("names", {"team": thread.team})
+    return lines, {row["user_id"]: row["name"] for row in names}
 
 
 _SUMS = ("input", "cache_read", "cache_write", "output", "micro_usd")

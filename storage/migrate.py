@@ -26,8 +26,8 @@ def migrations(dialect: Dialect) -> list[Path]:
     return scripts
 
 
-async def migrate(connector: Connector) -> None:
-    """Apply what is missing, each migration in a transaction of its own.
+async def migrate(connector: Connector) -> list[str]:
+    """Apply what is missing, each migration in a transaction of its own; returns their names.
 
     Raises `StoreForeign` for a database more than one step newer than this code.
     """
@@ -38,6 +38,9 @@ async def migrate(connector: Connector) -> None:
             f"The database has schema {version}, this Bobbin knows {len(scripts)} and can run on one newer: "
             "install the newer Bobbin again."
         )
+    applied: list[str] = []
     for number, script in enumerate(scripts[version:], start=version + 1):
         if await connector.migrate(number, script.read_text(encoding="utf-8")):
+            applied.append(script.stem)
             _log.info("migrated the database", migration=script.stem)
+    return applied

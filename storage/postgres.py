@@ -118,6 +118,9 @@ class Postgres(Connector):
         """See `Connector.checkpoint`. Here that is the server's vacuum's, and its operator's."""
         return True
 
+    async def compact(self) -> None:
+        """See `Connector.compact`. Likewise."""
+
     async def writable(self) -> bool:
         """See `Connector.writable`."""
 

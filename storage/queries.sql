@@ -194,9 +194,11 @@ SELECT count(*) AS count FROM message WHERE turn_id = :turn AND addressed = 1 AN
 UPDATE turn SET stop_asked = coalesce(stop_asked, :why) WHERE id = :turn AND state = 'open' RETURNING id
 
 -- asked_to_end
--- Open turns that must end or begin anew, and why: whoever works on one looks here.
+-- Open turns that must end or begin anew, and why: whoever works on one looks here. And those that were open when
+-- their thread was forgotten.
 SELECT id, coalesce(stop_asked, 'edited') AS why FROM turn
 WHERE state = 'open' AND (stop_asked IS NOT NULL OR anew = 1)
+UNION ALL SELECT id, stop_asked FROM turn WHERE stop_asked = 'forgotten'
 
 -- open_turn_of
 -- The turn that a conversation works on.
@@ -839,10 +841,6 @@ SELECT until_seq, until_ts, first_turn, turn_id FROM summary WHERE conversation_
 SELECT model, estimated, input, cache_read, cache_write, output, micro_usd, request_id FROM call
 WHERE turn_id = :turn ORDER BY id
 
--- teams
--- The workspaces that there are.
-SELECT DISTINCT team_id FROM conversation ORDER BY team_id
-
 -- turn_in_full
 -- A turn and how its conversation stands, for whoever asks why; no words.
 SELECT t.conversation_id, t.state, t.claims, t.deaths, t.started_at, t.finished_at, t.stop_asked, t.retry_asked,
@@ -917,3 +915,345 @@ SELECT current_setting('server_version') AS version, host(inet_server_addr()) AS
     coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted,
     CAST(current_setting('max_connections') AS integer) AS most,
     (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS open
+
+-- is_forgotten
+-- Whether a message is of what must stay forgotten: it was known then, or it comes late and was written before.
+SELECT 1 FROM forgotten WHERE (
+        team_id = :team AND user_id = '' AND channel_id = '' AND thread_ts = ''
+        OR team_id = :team AND user_id = :author AND channel_id = '' AND thread_ts = ''
+        OR team_id = :team AND user_id = '' AND channel_id = :channel AND thread_ts = :thread)
+    AND until_ts >= :ts AND (:late = 1 OR known_ts >= :ts)
+
+-- keep_forgotten
+-- From now on it stays forgotten.
+INSERT INTO forgotten(team_id, user_id, channel_id, thread_ts, known_ts, until_ts, forgotten_at)
+VALUES (:team, :user, :channel, :thread, :known, :until, :now)
+ON CONFLICT(team_id, user_id, channel_id, thread_ts) DO UPDATE SET
+    known_ts = CASE WHEN excluded.known_ts > forgotten.known_ts THEN excluded.known_ts
+        ELSE forgotten.known_ts END,
+    until_ts = excluded.until_ts, forgotten_at = excluded.forgotten_at
+
+-- all_forgotten
+-- What must stay forgotten in a database that takes this one's place.
+SELECT team_id, user_id, channel_id, thread_ts, known_ts, until_ts, forgotten_at FROM forgotten
+ORDER BY forgotten_at
+
+-- conversations_about
+-- A thread's conversation, and the private ones about it.
+SELECT id, channel_id, thread_ts FROM conversation WHERE team_id = :team
+    AND (channel_id = :channel AND thread_ts = :thread OR about_channel = :channel AND about_thread = :thread)
+
+-- direct_of
+-- Somebody's conversations in private: who asks there, or was ever answered there.
+SELECT id, channel_id, thread_ts FROM conversation c WHERE c.team_id = :team AND c.direct = 1
+    AND (c.asker_id = :user OR EXISTS (SELECT 1 FROM message m WHERE m.conversation_id = c.id
+        AND m.team_id = :team AND m.user_id = :user AND m.addressed = 1))
+
+-- conversations_of
+-- All of a workspace.
+SELECT id, channel_id, thread_ts FROM conversation WHERE team_id = :team
+
+-- idle
+-- Conversations in which nothing was said since then, and nothing is to be done.
+SELECT id, channel_id, thread_ts FROM conversation
+WHERE pending_at IS NULL AND last_ts < :before_ts AND created_at < :before AND lease_owner IS NULL AND team_id <> ''
+LIMIT :limit
+
+-- words_in
+-- What a conversation holds, and the newest moment known of it.
+SELECT
+    (SELECT count(*) FROM message WHERE conversation_id = :conversation AND role = 'user'
+        AND deleted_at IS NULL) AS messages,
+    (SELECT count(*) FROM message WHERE conversation_id = :conversation AND role = 'assistant'
+        AND deleted_at IS NULL)
+        + (SELECT count(*) FROM answer_version v JOIN turn t ON t.id = v.turn_id
+            WHERE t.conversation_id = :conversation) AS answers,
+    (SELECT count(*) FROM attachment a JOIN message m ON m.id = a.message_id
+        WHERE m.conversation_id = :conversation) AS files,
+    (SELECT count(*) FROM summary WHERE conversation_id = :conversation AND text IS NOT NULL) AS summaries,
+    (SELECT count(*) FROM feedback f JOIN turn t ON t.id = f.turn_id
+        WHERE t.conversation_id = :conversation) AS feedback,
+    coalesce((SELECT max(ts) FROM message WHERE conversation_id = :conversation), '') AS newest_message,
+    coalesce((SELECT max(p.ts) FROM reply_part p JOIN turn t ON t.id = p.turn_id
+        WHERE t.conversation_id = :conversation), '') AS newest_part
+
+-- words_by
+-- What is kept of somebody, and their newest message.
+SELECT
+    (SELECT count(*) FROM message WHERE team_id = :team AND user_id = :user AND role = 'user'
+        AND deleted_at IS NULL) AS messages,
+    (SELECT count(*) FROM answer_version WHERE turn_id IN (
+        SELECT turn_id FROM message WHERE team_id = :team AND user_id = :user AND role = 'user')) AS answers,
+    (SELECT count(*) FROM attachment a JOIN message m ON m.id = a.message_id
+        WHERE m.team_id = :team AND m.user_id = :user AND m.role = 'user') AS files,
+    (SELECT count(*) FROM summary WHERE text IS NOT NULL AND conversation_id IN (
+        SELECT conversation_id FROM message WHERE team_id = :team AND user_id = :user)) AS summaries,
+    (SELECT count(*) FROM feedback f JOIN turn t ON t.id = f.turn_id
+        JOIN conversation c ON c.id = t.conversation_id
+        WHERE c.team_id = :team AND f.user_id = :user) AS feedback,
+    (SELECT count(*) FROM person WHERE team_id = :team AND user_id = :user) AS names,
+    (SELECT count(DISTINCT conversation_id) FROM message WHERE team_id = :team AND user_id = :user
+        AND role = 'user' AND deleted_at IS NULL) AS threads,
+    coalesce((SELECT max(ts) FROM message WHERE team_id = :team AND user_id = :user), '') AS newest_message
+
+-- names_in
+-- How many people of a workspace are known by name.
+SELECT count(*) AS names FROM person WHERE team_id = :team
+
+-- drop_messages
+-- A conversation is forgotten: its words, and (by a trigger) the bytes of files that nothing else brings.
+DELETE FROM message WHERE conversation_id = :conversation
+
+-- drop_summary
+-- And what stood for them.
+DELETE FROM summary WHERE conversation_id = :conversation
+
+-- drop_conversation_versions
+-- And earlier answers,
+DELETE FROM answer_version WHERE turn_id IN (SELECT id FROM turn WHERE conversation_id = :conversation)
+
+-- drop_conversation_feedback
+-- what people thought of them,
+DELETE FROM feedback WHERE turn_id IN (SELECT id FROM turn WHERE conversation_id = :conversation)
+
+-- drop_conversation_steps
+-- what happened meanwhile,
+DELETE FROM step WHERE turn_id IN (SELECT id FROM turn WHERE conversation_id = :conversation)
+
+-- drop_conversation_parts
+-- where they stand.
+DELETE FROM reply_part WHERE turn_id IN (SELECT id FROM turn WHERE conversation_id = :conversation)
+
+-- empty_turns
+-- The husk of a turn: a number that is not given a second time, as buttons in Slack may still name it.
+UPDATE turn SET stop_asked = CASE WHEN state = 'open' THEN 'forgotten' ELSE NULL END, finished_at = :now,
+    state = 'cancelled', answer = NULL, error = '', stop_reason = '', request_id = '', retry_asked = 0, anew = 0
+WHERE conversation_id = :conversation
+
+-- empty_conversation
+-- The husk of a conversation: of no workspace. The new fence, and no owner, make all writes for it fail.
+UPDATE conversation SET team_id = '', channel_id = '', thread_ts = CAST(id AS text), direct = 0, muted = 0,
+    backfill = 0, asker_id = '', last_ts = '', pending_at = NULL, place = 0, not_before = 0,
+    lease_owner = NULL, lease_until = 0, fence = fence + 1, about_channel = '', about_thread = ''
+WHERE id = :conversation
+
+-- clear_turns
+-- Husks go once a newer number was given, and whoever was still answering has heard of it.
+DELETE FROM turn WHERE id < (SELECT max(id) FROM turn) AND (stop_asked IS NULL OR finished_at < :before)
+    AND conversation_id IN (SELECT id FROM conversation WHERE team_id = '')
+
+-- clear_conversations
+-- Likewise.
+DELETE FROM conversation WHERE team_id = '' AND id < (SELECT max(id) FROM conversation)
+    AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.conversation_id = conversation.id)
+
+-- is_there
+-- Whether a conversation was not forgotten.
+SELECT 1 FROM conversation WHERE id = :conversation AND team_id <> ''
+
+-- open_turns_with
+-- What is being answered of somebody's words.
+SELECT DISTINCT t.id FROM message m JOIN turn t ON t.id = m.turn_id
+WHERE m.team_id = :team AND m.user_id = :user AND m.role = 'user' AND m.deleted_at IS NULL AND t.state = 'open'
+
+-- spoken_in
+-- Where somebody spoke, in the order in which conversations are held.
+SELECT DISTINCT conversation_id FROM message WHERE team_id = :team AND user_id = :user ORDER BY conversation_id
+
+-- waiting_with
+-- Where words of somebody wait to be answered.
+SELECT DISTINCT conversation_id FROM message
+WHERE team_id = :team AND user_id = :user AND turn_id IS NULL AND deleted_at IS NULL
+
+-- spoil_summaries_with
+-- Summaries of threads in which somebody spoke are made anew.
+UPDATE summary SET text = NULL, authors = '[]' WHERE conversation_id IN (
+    SELECT conversation_id FROM message WHERE team_id = :team AND user_id = :user)
+
+-- drop_versions_for
+-- Earlier answers to somebody.
+DELETE FROM answer_version WHERE turn_id IN (
+    SELECT turn_id FROM message WHERE team_id = :team AND user_id = :user AND role = 'user')
+
+-- detach_all_of
+-- What was read of somebody's files.
+DELETE FROM attachment WHERE message_id IN (
+    SELECT id FROM message WHERE team_id = :team AND user_id = :user AND role = 'user')
+
+-- blank_all_of
+-- Somebody's words and their name on them. The rows stay: nothing that comes late can bring them back.
+UPDATE message SET text = '', files = '[]', user_id = '', deleted_at = coalesce(deleted_at, :now)
+WHERE team_id = :team AND user_id = :user AND role = 'user'
+
+-- drop_feedback_of
+-- What somebody thought of answers.
+DELETE FROM feedback WHERE user_id = :user AND turn_id IN (
+    SELECT t.id FROM turn t JOIN conversation c ON c.id = t.conversation_id WHERE c.team_id = :team)
+
+-- unname_asker
+-- Who asked last.
+UPDATE conversation SET asker_id = '' WHERE team_id = :team AND asker_id = :user
+
+-- unname_setter
+-- What holds for a channel stays, without who set it.
+UPDATE channel_setting SET set_by = '' WHERE team_id = :team AND set_by = :user
+
+-- drop_person
+-- A name.
+DELETE FROM person WHERE team_id = :team AND user_id = :user
+
+-- drop_notes_of
+-- What somebody was told.
+DELETE FROM note WHERE team_id = :team AND user_id = :user
+
+-- unname_calls
+-- The ledger keeps numbers. Of a day that still counts towards somebody's budget it keeps whose they are.
+UPDATE call SET user_id = '' WHERE team_id = :team AND user_id = :user AND started_at < :before
+
+-- lately_forgotten
+-- Who was forgotten of late: what their budget needed of the ledger may be needed no more.
+SELECT team_id, user_id, forgotten_at FROM forgotten WHERE user_id <> '' AND forgotten_at > :since
+
+-- unname_old_calls
+-- The same when its time has come.
+UPDATE call SET user_id = '' WHERE started_at < :before AND user_id <> ''
+
+-- drop_old_people
+-- Names of people of whom nothing is kept; admins are still told of budgets.
+DELETE FROM person WHERE learned_at < :before AND admin = 0 AND NOT EXISTS (
+    SELECT 1 FROM message m WHERE m.team_id = person.team_id AND m.user_id = person.user_id)
+RETURNING user_id
+
+-- drop_team_people
+-- A workspace is forgotten: names,
+DELETE FROM person WHERE team_id = :team
+
+-- drop_team_notes
+-- notes,
+DELETE FROM note WHERE team_id = :team
+
+-- drop_team_settings
+-- what held for its channels,
+DELETE FROM channel_setting WHERE team_id = :team
+
+-- drop_team_events
+-- its events,
+DELETE FROM inbox WHERE team_id = :team
+
+-- drop_team_tombstones
+-- its deletions,
+DELETE FROM tombstone WHERE team_id = :team
+
+-- drop_team_orphans
+-- messages of Bobbin that it cannot delete any more,
+DELETE FROM orphan WHERE team_id = :team
+
+-- drop_team_heard
+-- since when it was heard,
+DELETE FROM heard WHERE team_id = :team
+
+-- drop_team_forgotten
+-- and what was forgotten before.
+DELETE FROM forgotten WHERE team_id = :team
+
+-- unname_team_calls
+-- Of its ledger the numbers stay.
+UPDATE call SET user_id = '', channel_id = '' WHERE team_id = :team
+
+-- purge_forgotten_teams
+-- By then no event of before can come; the workspace may install Bobbin anew.
+DELETE FROM forgotten WHERE user_id = '' AND channel_id = '' AND forgotten_at < :before
+
+-- teams
+-- The workspaces of which something is kept.
+SELECT team_id FROM conversation WHERE team_id <> '' UNION SELECT team_id FROM person ORDER BY team_id
+
+-- starter
+-- Who wrote a thread's first message, as far as it is kept.
+SELECT user_id FROM message WHERE team_id = :team AND channel_id = :channel AND ts = :thread
+    AND role = 'user' AND user_id <> ''
+
+-- is_doubtful
+-- Whether what a turn asks was said before this database was restored: it may have been answered since the backup.
+-- What somebody wants answered again since is not.
+SELECT 1 FROM restored r JOIN turn t ON t.id = :turn
+WHERE r.restored_ts >= :asked AND t.reopened_at <= r.restored_at
+
+-- note_restored
+-- This database was a backup until now.
+INSERT INTO restored(restored_ts, restored_at) VALUES (:ts, :now) ON CONFLICT DO NOTHING
+
+-- purge_restored
+-- Nothing that was said before comes any more.
+DELETE FROM restored WHERE restored_at < :before
+
+-- forget_wishes
+-- What was to be tried or answered again may have been since: a person can ask once more.
+UPDATE turn SET retry_asked = 0 WHERE retry_asked <> 0
+
+-- forget_orphans
+-- What was to be deleted may show an answer since.
+DELETE FROM orphan
+
+-- skip_conversations
+-- Numbers that were given since the backup stand in Slack's buttons: none of them is given again.
+INSERT INTO conversation(id, team_id, channel_id, thread_ts, created_at)
+SELECT coalesce(max(id), 0) + :skipped, '', '', CAST(coalesce(max(id), 0) + :skipped AS text), :now
+FROM conversation RETURNING id
+
+-- skip_conversations [postgres]
+-- There a sequence gives the numbers.
+SELECT setval(pg_get_serial_sequence('conversation', 'id'),
+    (SELECT coalesce(max(id), 0) FROM conversation) + :skipped) AS id
+
+-- skip_turns
+-- Likewise.
+INSERT INTO turn(id, conversation_id, seq, state, fence, started_at)
+SELECT coalesce(max(id), 0) + :skipped, :conversation, 1, 'cancelled', 0, :now FROM turn
+
+-- skip_turns [postgres]
+-- There a sequence gives the numbers.
+SELECT setval(pg_get_serial_sequence('turn', 'id'), (SELECT coalesce(max(id), 0) FROM turn) + :skipped) AS id
+
+-- deletions
+-- What was deleted in Slack, as far as it is known.
+SELECT team_id, channel_id, ts FROM message WHERE deleted_at IS NOT NULL AND team_id <> ''
+UNION SELECT team_id, channel_id, ts FROM tombstone
+
+-- forgotten_since
+-- When this was last forgotten here.
+SELECT forgotten_at FROM forgotten
+WHERE team_id = :team AND user_id = :user AND channel_id = :channel AND thread_ts = :thread
+
+-- parts_in
+-- The messages of Bobbin that turns of a conversation account for, orphans too. What was only read there is not.
+SELECT p.ts FROM reply_part p JOIN turn t ON t.id = p.turn_id WHERE t.conversation_id = :conversation
+UNION SELECT o.ts FROM orphan o WHERE o.team_id = :team AND o.channel_id = :channel
+
+-- ask_later
+-- What was said after the last answer that stands in Slack waits for its own.
+UPDATE message SET turn_id = NULL WHERE turn_id = :turn AND role = 'user' AND ts > :ts
+
+-- counts
+-- What a database holds: a backup must hold the same.
+SELECT (SELECT count(*) FROM conversation WHERE team_id <> '') AS threads, (SELECT count(*) FROM turn) AS turns,
+    (SELECT count(*) FROM message) AS messages, (SELECT count(*) FROM file) AS files,
+    (SELECT count(*) FROM call) AS calls
+
+-- thread_lines
+-- A thread as it is kept, in the order in which it was said.
+SELECT m.ts, m.role, m.user_id, m.text, m.files, m.edit_ts
+FROM conversation c JOIN message m ON m.conversation_id = c.id
+WHERE c.team_id = :team AND c.channel_id = :channel AND c.thread_ts = :thread AND m.deleted_at IS NULL
+ORDER BY m.ts
+
+-- names
+-- Everybody who is known by name.
+SELECT user_id, name FROM person WHERE team_id = :team
+
+-- thread_at
+-- The thread that a message belongs to, or begins.
+SELECT thread_ts FROM conversation WHERE team_id = :team AND channel_id = :channel AND (thread_ts = :ts
+    OR id IN (SELECT conversation_id FROM message WHERE team_id = :team AND channel_id = :channel AND ts = :ts)
+    OR id IN (SELECT t.conversation_id FROM reply_part p JOIN turn t ON t.id = p.turn_id
+        WHERE p.team_id = :team AND p.channel_id = :channel AND p.ts = :ts))

@@ -8,14 +8,14 @@ from pathlib import Path
 import aiosqlite
 
 from bot.errors import StoreUnavailable
-from storage.connector import Connector
 from storage.migrate import migrations
 from storage.queries import load
-from storage.sqlite import SQLite, _hop, _prepare_reader, _refuse_foreign
+from storage.sqlite import SQLite, _hop, _prepare_reader
+from storage.sqlite_file import refuse_foreign
 
 
 @asynccontextmanager
-async def open_reader(path: Path) -> AsyncIterator[Connector]:
+async def open_reader(path: Path) -> AsyncIterator[SQLite]:
     """Open the file for `Connector.read` alone.
 
     Raises `StoreUnavailable` where there is none, or one that an older Bobbin left; `StoreForeign` where
@@ -26,7 +26,7 @@ async def open_reader(path: Path) -> AsyncIterator[Connector]:
         raise StoreUnavailable(f"{path}: there is no database yet: DATABASE_URL says where it is")
     async with AsyncExitStack() as resources:
         try:
-            _refuse_foreign(path)
+            refuse_foreign(path)
             uri = f"{path.as_uri()}?mode=ro"
             connection = await resources.enter_async_context(
                 aiosqlite.connect(uri, uri=True, isolation_level=None)

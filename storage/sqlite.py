@@ -6,10 +6,8 @@ runs whole in one hop. What waits for the writer is committed together, under on
 """
 
 import asyncio
-import fcntl
 import os
 import sqlite3
-import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
@@ -20,22 +18,20 @@ from typing import Any, Self, cast
 import aiosqlite
 import structlog
 
-from bot.errors import StoreError, StoreForeign, StoreInUse, StoreUnavailable
+from bot.errors import StoreError, StoreForeign, StoreUnavailable
 from storage.connector import Connector, Dialect, P, Query, Row, T, Transaction
 from storage.probe import Probe
+from storage.sqlite_file import APPLICATION_ID, lock_file, make_private, private, refuse_foreign
 
 _log = structlog.get_logger(__name__)
 
 _Outcome = tuple[Any, Exception | None]
 
-APPLICATION_ID = 0x534C4254
-"""SQLite's mark in the file's header that says whose file it is."""
-
 _BATCH = 256
 """Transactions in one commit at most, so that the first of them does not wait for ever."""
 
-_LOCK_POLL_SECONDS = 0.1
 _CHECK_BYTES = 256 * 1024 * 1024
+_COMPACT_BYTES = 1024 * 1024
 
 _WAL_RESET_FIXED = (3, 51, 3)
 """https://sqlite.org/wal.html#walresetbug"""
@@ -101,11 +97,11 @@ class SQLite(Connector):
         path = path.absolute()  # noqa: ASYNC240  asks no disk
         async with AsyncExitStack() as resources:
             try:
-                _refuse_foreign(path)
-                lock = _private(path.with_name(path.name + ".lock"))
+                refuse_foreign(path)
+                lock = private(path.with_name(path.name + ".lock"))
                 resources.callback(os.close, lock)
-                await _lock(lock, path, lock_seconds)
-                _make_private(path)
+                await lock_file(lock, path, lock_seconds)
+                make_private(path)
             except OSError as error:
                 raise StoreUnavailable(
                     f"{path}: {error}. Bobbin (user id {os.getuid()}) must own the file and be able to write "
@@ -134,6 +130,12 @@ class SQLite(Connector):
         """See `Connector.checkpoint`. Runs between two commits."""
         self._must_be_open()
         return await _hop(self._path, self._writer, _checkpoint)
+
+    async def compact(self) -> None:
+        """See `Connector.compact`. Nothing is written meanwhile, so a large file stays as it is."""
+        self._must_be_open()
+        if await _hop(self._path, self._writer, _compact):
+            _log.info("made the database smaller", path=str(self._path))
 
     async def writable(self) -> bool:
         """See `Connector.writable`."""
@@ -310,57 +312,15 @@ def _checkpoint(connection: sqlite3.Connection) -> bool:
     return not _pragma(connection, "wal_checkpoint(TRUNCATE)")
 
 
+def _compact(connection: sqlite3.Connection) -> bool:
+    size, pages, free = (_pragma(connection, name) for name in ("page_size", "page_count", "freelist_count"))
+    if free * size < _COMPACT_BYTES or free * 4 < pages or (pages - free) * size > _CHECK_BYTES:
+        return False
+    connection.execute("VACUUM")
+    return True
+
+
 # ---------------------------------------------------------------- opening
-
-
-async def _lock(lock: int, path: Path, seconds: float) -> None:
-    """Hold the lock file until it is closed, by `close` or by the end of the process."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    said = False
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise StoreInUse(f"{path}: another Bobbin is using it: stop that one first") from None
-            if not said:
-                _log.warning("another process holds the database: waiting", path=str(path), seconds=seconds)
-                said = True
-            await asyncio.sleep(_LOCK_POLL_SECONDS)
-        else:
-            return
-
-
-def _refuse_foreign(path: Path) -> None:
-    """Leave a file that is not ours untouched: SQLite's header (its first 100 bytes) says whose it is."""
-    header = b""
-    if path.exists():
-        with path.open("rb") as file:
-            header = file.read(100)
-    if not header:
-        return
-    if not header.startswith(b"SQLite format 3\0"):
-        raise StoreForeign(f"{path}: it is no SQLite database: set DATABASE_URL to another path")
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-        raise StoreForeign(f"{path}: it is another program's database: set DATABASE_URL to another path")
-
-
-def _make_private(path: Path) -> None:
-    """Make the database file, readable by its owner only; SQLite gives the files beside it the same mode."""
-    os.close(_private(path))
-    for beside in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-        if beside.exists():
-            os.close(_private(beside))
-
-
-def _private(path: Path) -> int:
-    """Open or make a file that only its owner may read."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    if stat.S_IMODE(os.fstat(file).st_mode) & 0o077:
-        os.fchmod(file, 0o600)
-        _log.warning("others could read the file: now only its owner can", path=str(path))
-    return file
 
 
 async def _connect(

@@ -1,6 +1,5 @@
 """The Store in terms of named queries, the same for every database: each method is one transaction."""
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,8 +8,8 @@ import structlog
 from bot import trail
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost
-from bot.events import Deleted, Edited, File, Muted, Person, Posted, Stopped
-from bot.insight import Kept, Receipt, Standing
+from bot.events import Deleted, Edited, Muted, Person, Posted, Stopped
+from bot.insight import Erased, Kept, Receipt, Standing
 from bot.policy import Decision, ThreadState
 from bot.ports import (
     Booked,
@@ -27,6 +26,7 @@ from bot.ports import (
     Place,
     Queued,
     Read,
+    Seen,
     SettingName,
     Stop,
     Store,
@@ -36,17 +36,21 @@ from bot.ports import (
 from storage import (
     arrivals,
     channels,
+    erasure,
     feedback,
     files,
     gauges,
+    hearing,
     inspect,
     ledger,
+    lines,
     persons,
+    restoring,
     summaries,
     turns,
     workers,
 )
-from storage.connector import Connector, Query, Row, Transaction
+from storage.connector import Connector, P, Query, Transaction
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +66,7 @@ class ConversationStore(Store):
         self._connector = connector
         self._lease = int(lease * 1000)
         self._words_deleted = True  # a process that died may have left deleted words in the log
+        self._much_deleted = True
 
     async def post(self, message: Posted, decide: Callable[[ThreadState | None], Decision]) -> Ingested:
         """See `Store`."""
@@ -123,11 +128,11 @@ class ConversationStore(Store):
 
     async def history(self, turn: Turn) -> list[Line]:
         """See `Store`."""
-        return await self._connector.read(_history, turn)
+        return await self._connector.read(lines.history, turn)
 
     async def recall(self, turn: Turn) -> History:
         """See `Store`."""
-        return await self._connector.read(summaries.recall, turn, _line)
+        return await self._connector.read(summaries.recall, turn, lines.line)
 
     async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
         """See `Store`."""
@@ -196,6 +201,12 @@ class ConversationStore(Store):
     async def receipt(self, team: str, channel: str, ts: str) -> Receipt | None:
         """See `Store`."""
         return await self._connector.read(inspect.receipt, team, channel, ts)
+
+    async def reconcile(self, turn: Turn, seen: Sequence[Seen]) -> Finish | None:
+        """See `Store`."""
+        held, end = await self._connector.write(restoring.reconcile, turn, seen)
+        self._must_hold(turn, held)
+        return end
 
     async def record_part(self, turn: Turn, part: Part) -> None:
         """See `Store`."""
@@ -266,7 +277,7 @@ class ConversationStore(Store):
 
     async def heard(self, team: str, longest: float) -> Gap | None:
         """See `Store`."""
-        return await self._connector.write(_heard, team, int(longest * 1000))
+        return await self._connector.write(hearing.heard, team, int(longest * 1000))
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """See `Store`."""
@@ -274,14 +285,46 @@ class ConversationStore(Store):
 
     async def channels(self, team: str, limit: int) -> list[str]:
         """See `Store`."""
-        return await self._connector.read(_channels, team, limit)
+        return await self._connector.read(hearing.channels, team, limit)
 
     async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
         """See `Store`."""
-        return await self._connector.read(_lively, team, after, limit)
+        return await self._connector.read(hearing.lively, team, after, limit)
+
+    async def forget_thread(self, thread: ThreadKey) -> Erased:
+        """See `Store`."""
+        return await self._forget(erasure.thread, thread)
+
+    async def forget_person(self, team: str, user: str) -> Erased:
+        """See `Store`."""
+        return await self._forget(erasure.person, team, user)
+
+    async def forget_team(self, team: str) -> Erased:
+        """See `Store`."""
+        return await self._forget(erasure.team, team)
+
+    async def forget_old(self, days: float, limit: int) -> Erased:
+        """See `Store`."""
+        age = int(days * arrivals.DAY)
+        erased = await self._forget(erasure.old, age, limit)
+        if erased.threads == limit:
+            return erased
+        return replace(erased, names=await self._connector.write(erasure.old_names, age))
+
+    async def starter(self, thread: ThreadKey) -> str:
+        """See `Store`."""
+        return await self._connector.read(erasure.starter, thread)
+
+    async def _forget(
+        self, transaction: Callable[P, Transaction[Erased]], *args: P.args, **more: P.kwargs
+    ) -> Erased:
+        erased = await self._connector.write(transaction, *args, **more)
+        self._words_deleted = self._much_deleted = True
+        return erased
 
     async def sweep(self) -> None:
         """See `Store`."""
+        await self._connector.write(erasure.sweep)
         if overlooked := await self._connector.write(turns.sweep):
             _log.error("conversations with waiting messages had been overlooked", count=overlooked)
         await self._connector.write(ledger.lose, _LONGEST_CALL)
@@ -293,6 +336,9 @@ class ConversationStore(Store):
         self._words_deleted = False  # before the checkpoint: what is deleted during it needs another
         done = False
         try:
+            if self._much_deleted:
+                self._much_deleted = False
+                await self._connector.compact()
             done = await self._connector.checkpoint()
         finally:
             self._words_deleted |= not done
@@ -316,7 +362,7 @@ class ConversationStore(Store):
 
     async def next_due(self) -> float | None:
         """See `Store`."""
-        return await self._connector.read(_next_due)
+        return await self._connector.read(gauges.next_due)
 
     async def writable(self) -> bool:
         """See `Store`."""
@@ -333,34 +379,6 @@ class ConversationStore(Store):
             raise LeaseLost(f"turn {turn.id}: fence {turn.fence} is not the newest any more")
 
 
-def _line(row: Row) -> Line:
-    return Line(
-        role=row["role"],
-        ts=row["ts"],
-        author=row["user_id"],
-        text=row["text"],
-        files=_files(row["files"]),
-        turn=row["turn_id"],
-        seq=row["seq"],
-        addressed=bool(row["addressed"]),
-        external=bool(row["external"]),
-        unsure=row["external"] is None,
-        bot=bool(row["bot"]),
-    )
-
-
-def _files(column: str) -> tuple[File, ...]:
-    if column == "[]":  # as most of a long thread: nothing is to be parsed
-        return ()
-    return tuple(File(**{"id": "", "name": "", **file}) for file in json.loads(column))
-
-
-def _history(turn: Turn) -> Transaction[list[Line]]:
-    here = {"conversation": turn.conversation, "turn": turn.id, "seq": turn.seq}
-    rows = yield Query("history", {**here, "after": -1, "after_ts": ""})
-    return [_line(row) for row in rows]
-
-
 def _accounted(thread: ThreadKey) -> Transaction[set[str]]:
     where = {"team": thread.team, "channel": thread.channel, "thread": thread.thread_ts}
     found = yield Query("find_conversation", where)
@@ -374,29 +392,6 @@ def _accounted(thread: ThreadKey) -> Transaction[set[str]]:
 def _orphans() -> Transaction[list[tuple[str, str, str]]]:
     rows = yield Query("orphans")
     return [(row["team_id"], row["channel_id"], row["ts"]) for row in rows]
-
-
-def _heard(team: str, longest: int) -> Transaction[Gap | None]:
-    now = yield from arrivals.clock()
-    rows = yield Query("heard", {"team": team, "now": now, "before": now - longest})
-    since = rows[0]["missed_since"]
-    return None if since is None else Gap(since / 1000, rows[0]["gaps"])
-
-
-def _channels(team: str, limit: int) -> Transaction[list[str]]:
-    return [row["channel_id"] for row in (yield Query("channels", {"team": team, "limit": limit}))]
-
-
-def _lively(team: str, after: str, limit: int) -> Transaction[list[ThreadKey]]:
-    rows = yield Query("lively", {"team": team, "after": after, "limit": limit})
-    return [ThreadKey(team, row["channel_id"], row["thread_ts"]) for row in rows]
-
-
-def _next_due() -> Transaction[float | None]:
-    now = yield from arrivals.clock()
-    rows = yield Query("next_due", {"now": now})
-    due = rows[0]["due"]
-    return None if due is None else max(0, due - now) / 1000
 
 
 def _run(name: str, params: Mapping[str, str | int]) -> Transaction[None]:

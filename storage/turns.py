@@ -12,7 +12,7 @@ from bot.conversation import ThreadKey
 from bot.policy import counted_as
 from bot.ports import Finish, How, Ingested, Line, Part, Queued, Stop, Turn
 from bot.trail import Step
-from storage.arrivals import DAY, clock, files_json, hold_message, line_up, note_due
+from storage.arrivals import DAY, clock, files_json, forgotten, hold_message, line_up, note_due
 from storage.connector import Query, Row, Transaction
 from storage.quotes import ts_of
 
@@ -105,6 +105,8 @@ def _turn(conversation: Row, turn: Row, now: int, *, how: How = "claimed") -> Tr
     here = {"team": conversation["team_id"], "channel": conversation["channel_id"]}
     chosen = {row["name"]: row["value"] for row in (yield Query("channel_settings", here))}
     asked = [row for row in said if row["addressed"] and row["deleted_at"] is None]
+    doubt = {"turn": turn["id"], "asked": asked[-1]["ts"] if asked else ""}
+    doubtful = bool(asked) and how != "again" and bool((yield Query("is_doubtful", doubt)))
     before: dict[str, Any] = dict(turn) if "answer" in turn.keys() else {}  # noqa: SIM118  a Row is no dict
     earlier = (yield Query("newest_version", {"turn": turn["id"]})) if resumed else []
     return Turn(
@@ -131,6 +133,7 @@ def _turn(conversation: Row, turn: Row, now: int, *, how: How = "claimed") -> Tr
         stop_reason=before.get("stop_reason", ""),
         parts=tuple(Part(row["ts"], row["kind"], row["part"]) for row in parts),
         about=_about(conversation),
+        doubtful=doubtful,
         instructions=chosen.get("instructions", ""),
         model=chosen.get("model", ""),
     )
@@ -158,7 +161,8 @@ def extend(turn: Turn, lease: int, steps: Sequence[Step]) -> Transaction[tuple[b
         },
     )
     if not rows:
-        return False, None
+        there = yield Query("is_there", {"conversation": turn.conversation})
+        return (False, None) if there else (True, "forgotten")
     yield from _note(turn.id, steps)
     return True, rows[0]["stop_asked"]
 
@@ -187,6 +191,9 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
         # What is newer comes by its own event, to be answered; what was deleted since it was read stays away.
         where = {"team": turn.thread.team, "channel": source.channel, "ts": line.ts}
         if line.ts > turn.called_ts or (yield Query("is_tombstone", where)):
+            continue
+        author = line.author if line.role == "user" else ""
+        if (yield from forgotten(source, line.ts, author, late=True)):
             continue
         if turn.about is not None:
             where |= {"channel": turn.thread.channel, "ts": ts_of(line.ts, turn.thread)}

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from bot.conversation import ThreadKey
 from bot.events import Deleted, Edited, Muted, Person, Posted, Stopped
-from bot.insight import Kept, Receipt, Standing
+from bot.insight import Erased, Kept, Receipt, Standing
 from bot.ports.ledger import Booked, Call, Caps, ChannelSetting, SettingName
 from bot.ports.model import Stop
 from bot.ports.turn import (
@@ -20,6 +20,7 @@ from bot.ports.turn import (
     Place,
     Queued,
     Read,
+    Seen,
     Summary,
     Turn,
 )
@@ -163,6 +164,13 @@ class Store(Protocol):
         """What the answer was made of that this message of Bobbin shows; None where it shows none."""
         ...
 
+    async def reconcile(self, turn: Turn, seen: Sequence[Seen]) -> Finish | None:
+        """What of these messages answers a doubtful turn becomes its reply: how it ended, or None.
+
+        What was said after them waits for a turn of its own. Raises `LeaseLost`.
+        """
+        ...
+
     async def record_part(self, turn: Turn, part: Part) -> None:
         """A Slack message was made for this turn. Raises `LeaseLost`, having kept it as an orphan."""
         ...
@@ -243,6 +251,33 @@ class Store(Protocol):
 
     async def lively(self, team: str, after: str, limit: int) -> list[ThreadKey]:
         """Threads in which something was said after this ts, and those of DMs; the newest first."""
+        ...
+
+    async def forget_thread(self, thread: ThreadKey) -> Erased:
+        """Forget all that is kept of a thread, and the private conversations about it, for good.
+
+        Nothing that was written before is taken in again. What is being answered must end (`Erased.ends`).
+        """
+        ...
+
+    async def forget_person(self, team: str, user: str) -> Erased:
+        """Forget somebody for good: their words in every thread, their DMs whole, their name."""
+        ...
+
+    async def forget_team(self, team: str) -> Erased:
+        """Forget a workspace. Of what was spent the numbers stay."""
+        ...
+
+    async def forget_old(self, days: float, limit: int) -> Erased:
+        """Forget up to `limit` conversations in which nothing was said for so many days.
+
+        Once there are no more: names of people of whom nothing is kept, and whose the calls were. The next
+        mention may read such a thread again.
+        """
+        ...
+
+    async def starter(self, thread: ThreadKey) -> str:
+        """Who wrote a thread's first message; empty where that is not kept."""
         ...
 
     async def sweep(self) -> None:

@@ -64,6 +64,8 @@ class Turn:
     """What it was answered before, where it is answered again: that holds until there is a new answer."""
     stop_reason: str = ""
     parts: tuple[Part, ...] = ()
+    doubtful: bool = False
+    """Asked before the database was restored from a backup: it may have been answered since that was made."""
     instructions: str = ""
     """What admins want of Bobbin in this channel."""
     model: str = ""
@@ -80,6 +82,18 @@ class Queued:
     """How many of its workspace go first."""
     summoned: bool
     """Somebody called Bobbin there, and so may be told that they wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A message of Bobbin's as it stands in its thread."""
+
+    ts: str
+    text: str
+    last: bool = False
+    """It ends an answer, or an error;"""
+    failed: bool = False
+    """this one."""
 
 
 @dataclass(frozen=True, slots=True)

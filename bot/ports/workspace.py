@@ -9,7 +9,7 @@ from typing import Protocol
 from bot.conversation import ThreadKey
 from bot.errors import BobbinError
 from bot.events import File, Person, Posted
-from bot.ports.turn import Line, Turn
+from bot.ports.turn import Line, Seen, Turn
 
 
 class Reply(Protocol):
@@ -139,6 +139,18 @@ class Workspace(Protocol):
 
     async def tell_admins(self, reason: str, words: Words = NO_WORDS) -> None:
         """Tell the admins, each in a DM, a key of `policy.NOTES`; where none is known, only the log."""
+        ...
+
+    async def seen(self, turn: Turn) -> list[Seen]:
+        """The messages of Bobbin that stand in a turn's thread, oldest first, notices left out."""
+        ...
+
+    async def starter(self, thread: ThreadKey) -> str:
+        """Who wrote a thread's first message; empty where that is gone."""
+        ...
+
+    async def expelled(self) -> bool:
+        """Whether Slack does not know Bobbin any more; False where Slack does not tell."""
         ...
 
     async def delete(self, channel: str, ts: str) -> None:

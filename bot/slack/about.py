@@ -35,6 +35,8 @@ class About:
     """AWS's, that the model is asked in; empty where AWS's own files name it."""
     rules: Rules
     caps: Caps
+    retention_days: int = 90
+    """Days after the last word of a thread until it is forgotten; 0: never."""
 
 
 def usd(micro: int) -> str:
@@ -110,6 +112,19 @@ def model(about: About, chosen: str = "") -> str:
     region = f"Asked in AWS region `{about.region}`." if about.region else ""
     whose = " (chosen for this channel)" if chosen else ""
     return " ".join(filter(None, [f"`{escaped(name)}`{whose}.", region, where]))
+
+
+def kept_for(days: int) -> str:
+    """Return how long words are kept.
+
+    >>> kept_for(90), kept_for(1), kept_for(0)
+    ('until they are deleted in Slack, or nobody has written in their thread for 90 days', \
+'until they are deleted in Slack, or nobody has written in their thread for a day', \
+'until they are deleted in Slack')
+    """
+    until = "until they are deleted in Slack"
+    idle = "a day" if days == 1 else f"{days:,} days"
+    return f"{until}, or nobody has written in their thread for {idle}" if days else until
 
 
 def settings(about: About, user: str) -> list[str]:

@@ -17,8 +17,8 @@ GREETING = """\
 Hello! Write to me here: each message begins a thread, I answer in it, and there we go on. In a channel, \
 mention me in a message: I read its thread before I answer.
 
-• *What I keep:* what you write here and my answers, until they are deleted in Slack. Deleting a message \
-erases it here too, within seconds.
+• *What I keep:* what you write here and my answers, {kept_for}. Deleting a message erases it here too, \
+within seconds; `/bobbin forget me` erases all.
 • *While I answer:* press Stop or write `stop`; or change your question, and I answer the new one instead.
 • *Afterwards:* choose _Answer again_ in the menu of my newest answer to have it written anew.
 
@@ -42,10 +42,11 @@ _PROMPTS = "suggested prompts"
 
 
 class Agent:
-    """Greets people in their DM, as far as this workspace's Slack shows it."""
+    """Greets people in their DM, as far as Slack shows it here. `kept_for`: how long words are."""
 
-    def __init__(self, api: SlackAPI, store: Store, team: str) -> None:
+    def __init__(self, api: SlackAPI, store: Store, team: str, kept_for: str) -> None:
         self._api = api
+        self._kept_for = kept_for
         self._store = store
         self._team = team
         self._abilities = Abilities()
@@ -64,7 +65,7 @@ class Agent:
             await self._api.call(
                 "chat.postMessage",
                 channel=channel,
-                text=GREETING,
+                text=GREETING.format(kept_for=self._kept_for),
                 unfurl_links=False,
                 unfurl_media=False,
                 metadata={"event_type": NOTICE_EVENT, "event_payload": {"notice": "greeting"}},

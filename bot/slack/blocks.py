@@ -9,6 +9,7 @@ from bot.errors import BobbinError
 Block = Mapping[str, Any]
 
 TRY_AGAIN, ANSWER_AGAIN = "try_again", "answer_again"
+FORGET_THREAD, ERASE_ME = "forget_this_thread", "erase_my_data"
 FEEDBACK, UP, DOWN, WHY = "feedback", "up", "down", "feedback_why"
 LONGEST_WHY = 2000
 CHANGED = "You changed a question that I have answered. Shall I answer the new one, in the same place?"
@@ -35,6 +36,20 @@ def offer(turn: int) -> list[Block]:
         {"type": "section", "text": {"type": "mrkdwn", "text": CHANGED}},
         {"type": "actions", "elements": [_button(ANSWER_AGAIN, "Answer again", turn)]},
     ]
+
+
+def forgetting(words: str, thread_ts: str = "") -> list[Block]:
+    """What is kept, and the buttons that ask whether to forget it; a thread, where one is named."""
+    thread = [_button(FORGET_THREAD, "Forget this thread …", thread_ts)] if thread_ts else []
+    return [
+        {"type": "section", "text": {"type": "mrkdwn", "text": words}},
+        {"type": "actions", "elements": [*thread, erase_me()]},
+    ]
+
+
+def erase_me() -> Block:
+    """The button that asks whether somebody's data shall be erased."""
+    return _button(ERASE_ME, "Erase my data …", "me")
 
 
 def why(metadata: str) -> Block:
@@ -73,7 +88,7 @@ def failure(error: BobbinError, turn: int) -> list[Block]:
     ]
 
 
-def _button(action: str, label: str, turn: int) -> Block:
+def _button(action: str, label: str, turn: int | str) -> Block:
     text = {"type": "plain_text", "text": label}
     return {"type": "button", "action_id": action, "value": str(turn), "text": text}
 

@@ -1,5 +1,6 @@
 """`/bobbin`: answered at once, by the ack itself; privately, but for what is set for a channel."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -26,13 +27,18 @@ answer only when mentioned; `@Bobbin wake` undoes it. A channel needs no muting:
 that called me."""
 _STOP = "Press Stop below the answer that is being written, or write `stop` in its thread."
 
+_FORGET_ME = re.compile(r"\s*forget\s+me[\s.!]*", re.IGNORECASE)
+
 _UNKNOWN = "I know no such command. To ask me something, mention me in a channel, or write to me in a DM."
 _LATER = "I cannot look that up just now. Please try again in a moment."
 _ONLY_CHANNELS = "That is set for a channel: write it in the one that you mean."
 
 
 class Commands:
-    """Carries them out. `is_admin` says whether somebody may set what holds for a channel."""
+    """Carries them out. `is_admin` says whether somebody may set what holds for a channel.
+
+    `erase` asks somebody, by the trigger of their command, whether their data shall be erased.
+    """
 
     def __init__(
         self,
@@ -40,11 +46,13 @@ class Commands:
         channels: Channels,
         team: str,
         is_admin: Callable[[str], Awaitable[bool]],
+        erase: Callable[[str], Awaitable[str]],
     ) -> None:
         self._inquiries = inquiries
         self._channels = channels
         self._team = team
         self._is_admin = is_admin
+        self._erase = erase
         self.handlers: Mapping[tuple[str, str], Callable[..., Awaitable[None]]] = {
             ("command", COMMAND): self._command,
         }
@@ -53,13 +61,20 @@ class Commands:
     async def _command(self, ack: Callable[..., Awaitable[Any]], command: Mapping[str, Any]) -> None:
         said, to_all = _UNKNOWN, False
         match command:
+            case {"user_id": str(), "trigger_id": str(trigger), "text": str(text)} if _FORGET_ME.fullmatch(
+                text
+            ):
+                said = await self._erase(trigger)
             case {"user_id": str(user), "channel_id": str(channel)}:
                 try:
                     said, to_all = await self._carry_out(str(command.get("text") or ""), user, channel)
                 except (StoreError, SlackError) as error:
                     _log.warning("a command was not carried out", error=str(error))
                     said = _LATER
-        await ack(text=said, response_type="in_channel" if to_all else "ephemeral")
+        if said:
+            await ack(text=said, response_type="in_channel" if to_all else "ephemeral")
+        else:
+            await ack()
 
     async def _carry_out(self, text: str, user: str, channel: str) -> tuple[str, bool]:
         """Return what to say, and whether it concerns everybody there."""

@@ -32,8 +32,8 @@ Hello! Mention me in a message and I answer in its thread; then just go on there
 You can also write to me in a DM.
 
 • *What I read:* only threads I was called into, and all of such a thread.
-• *What I keep:* the messages of those threads and my answers, until they are deleted in Slack. Deleting a \
-message erases it here too, within seconds.
+• *What I keep:* the messages of those threads and my answers, {kept_for}. Deleting a message erases it \
+here too, within seconds; _Forget this thread_ in a message's menu erases a thread.
 • *Mute me in a thread:* write `mute` there, or put :no_bell: on its first message. `wake` undoes it. `stop` \
 ends an answer.
 
@@ -81,13 +81,13 @@ class Slack:
         """Prepare what reads missed talk again, and takes it in by the way of events."""
         return Rereading(History(self.api, self.me), intake.again)
 
-    async def welcome(self, invited: Invited) -> None:
+    async def welcome(self, kept_for: str, invited: Invited) -> None:
         """Say once in a channel what Bobbin reads and keeps; never again, even if the answer is lost."""
         try:
             await self.api.call(
                 "chat.postMessage",
                 channel=invited.channel,
-                text=WELCOME,
+                text=WELCOME.format(kept_for=kept_for),
                 unfurl_links=False,
                 unfurl_media=False,
                 metadata={"event_type": NOTICE_EVENT, "event_payload": {"notice": "welcome"}},

@@ -4,15 +4,17 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.channels import Channels
+from bot.erasing import Erasing
 from bot.policy import Rules
 from bot.ports import Store
-from bot.slack.about import About
+from bot.slack.about import About, kept_for
 from bot.slack.again import Again
 from bot.slack.agent import Agent
 from bot.slack.asides import Asides
 from bot.slack.commands import Commands
 from bot.slack.connection import Slack
 from bot.slack.feedback import Feedback
+from bot.slack.forgetting import Forgetting
 from bot.slack.home import Home
 from bot.slack.inquiries import Inquiries
 from bot.slack.listeners import Handlers
@@ -32,18 +34,22 @@ class Desk:
         rules: Rules,
         facts: About,
         inquiries: Inquiries,
+        erasing: Erasing,
         *,
         wake: Callable[[], None],
         later: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         api, team = slack.api, slack.me.team
         again = Again(store, api, team, wake=wake, later=later)
-        agent = Agent(api, store, team)
+        agent = Agent(api, store, team, kept_for(facts.retention_days))
         asides = Asides(api, store, slack.me, rules, wake)
         self.offer = again.offer
+        home = Home(api, store, team, facts, messages=agent.opened, later=later)
+        forgetting = Forgetting(erasing, api, slack.me, done=home.publish, later=later)
         self.handlers: Handlers = {
-            **Home(api, store, team, facts, messages=agent.opened, later=later).handlers,
-            **Commands(inquiries, channels, team, workspace.is_admin).handlers,
+            **home.handlers,
+            **forgetting.handlers,
+            **Commands(inquiries, channels, team, workspace.is_admin, forgetting.ask_person).handlers,
             **Shortcuts(store, slack.me, asides, later=later).handlers,
             **again.handlers,
             **Feedback(store, api, workspace, team, later=later).handlers,

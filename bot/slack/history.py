@@ -10,8 +10,9 @@ import structlog
 from bot.conversation import ThreadKey
 from bot.errors import SlackGone, SlackNotAllowed, SlackRefused
 from bot.events import Posted
-from bot.ports import Line
+from bot.ports import Line, Seen
 from bot.slack.api import SlackAPI
+from bot.slack.blocks import FEEDBACK, TRY_AGAIN
 from bot.slack.incoming import Me, Unreadable, read_event
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +55,17 @@ class History:
         except (SlackGone, SlackNotAllowed) as error:
             _log.warning("a thread could not be read", channel=thread.channel, reason=str(error))
         return list(lines), since
+
+    async def starter(self, thread: ThreadKey) -> str:
+        """Return who wrote a thread's first message, a person or a bot; empty where that is gone."""
+        where = {"channel": thread.channel, "ts": thread.thread_ts}
+        try:
+            page = await self._api.repeat("conversations.replies", limit=1, tries=3, **where)
+        except SlackGone:
+            return ""
+        messages = page.get("messages") or [{}]
+        first: Mapping[str, Any] = messages[0]
+        return str(first.get("user") or "") if first.get("ts") == thread.thread_ts else ""
 
     async def own(self, thread: ThreadKey, after: str) -> list[Mapping[str, Any]]:
         """Return Bobbin's own messages in the thread newer than `after`, oldest first, notices left out."""
@@ -155,4 +167,22 @@ def _line(posted: Posted) -> Line:
         external=bool(posted.external),
         unsure=posted.external is None,
         bot=bool(posted.bot),
+    )
+
+
+def seen_of(message: Mapping[str, Any]) -> Seen:
+    """How one of Bobbin's own messages reads, and whether it ends something: by what stands below it."""
+    blocks = [block for block in message.get("blocks") or () if isinstance(block, Mapping)]
+    pieces = [str(block.get("text", "")) for block in blocks if block.get("type") == "markdown"]
+    below = {
+        str(element.get("action_id"))
+        for block in blocks
+        for element in block.get("elements") or ()
+        if isinstance(element, Mapping)
+    }
+    return Seen(
+        ts=str(message.get("ts", "")),
+        text="\n".join(pieces) or str(message.get("text") or ""),
+        last=not below.isdisjoint((FEEDBACK, TRY_AGAIN)),
+        failed=TRY_AGAIN in below,
     )

@@ -11,7 +11,7 @@ from bot.ports import Store
 from bot.slack import about
 from bot.slack.about import About
 from bot.slack.api import SlackAPI
-from bot.slack.blocks import DISCLAIMER, Block
+from bot.slack.blocks import DISCLAIMER, Block, erase_me
 
 _log = structlog.get_logger(__name__)
 
@@ -31,10 +31,10 @@ read?_ tells what it was made of, and what it cost.
 usage`, `@Bobbin status` anywhere. Slack's `/bobbin` knows the same."""
 
 _KEPT = """\
-I keep the messages of threads that I was called into, and what I read of their files, until they are \
-deleted in Slack: deleting a message takes its words off my disk too, within seconds. A thread that you \
-had me read from a message's menu is kept with your private conversation in the same way. What answers \
-cost is noted down, without a word of them."""
+I keep the messages of threads that I was called into, and what I read of their files, {kept_for}: deleting \
+a message takes its words off my disk too, within seconds. A thread that you had me read from a message's \
+menu is kept with your private conversation in the same way. What answers cost is noted down, without a word \
+of them. _Forget this thread_ in a message's menu erases a thread, the button below all that is yours."""
 
 _NOTES = (
     DISCLAIMER,
@@ -105,7 +105,8 @@ def home(facts: About, user: str, standing: Standing, kept: Kept) -> dict[str, A
         _section(about.spending(standing, facts.caps)),
         {"type": "actions", "elements": [_button(REFRESH, "Refresh")]},
         _header("Your data"),
-        _section(f"{yours}\n{_KEPT}"),
+        _section(f"{yours}\n{_KEPT.format(kept_for=about.kept_for(facts.retention_days))}"),
+        {"type": "actions", "elements": [erase_me()]},
         _header("What holds here"),
         _section("\n".join(f"• {line}" for line in about.settings(facts, user))),
         {"type": "divider"},

@@ -24,6 +24,7 @@ from bot.events import (
     Muted,
     Posted,
     Stopped,
+    Uninstalled,
     has_unstorable,
     storable,
 )
@@ -85,6 +86,8 @@ def read_event(body: Mapping[str, Any], me: Me, *, retry: int = 0) -> Event | Ig
         if _text(event, "user") != me.user:
             return Ignored("somebody joined a channel")
         return Invited(event_id, me.team, _text(event, "channel"))
+    if kind in ("app_uninstalled", "tokens_revoked"):
+        return _uninstalled(event, event_id, body, me)
     return Ignored(f"no use for {kind}")
 
 
@@ -220,6 +223,19 @@ def _reaction(event: Mapping[str, Any], event_id: str, me: Me) -> Muted | Ignore
         _ts(item, "ts"),
         muted=_text(event, "type") == "reaction_added",
     )
+
+
+def _uninstalled(
+    event: Mapping[str, Any], event_id: str, body: Mapping[str, Any], me: Me
+) -> Uninstalled | Ignored:
+    if _text(body, "team_id", me.team) != me.team:
+        return Ignored("it is for another workspace")
+    if _text(event, "type") == "app_uninstalled":
+        return Uninstalled(event_id, me.team)
+    bots = _mapping(event, "tokens", {}).get("bot")
+    if isinstance(bots, list) and me.user in bots:
+        return Uninstalled(event_id, me.team, certain=False)
+    return Ignored("tokens that are not mine were revoked")
 
 
 def _external(event: Mapping[str, Any], body: Mapping[str, Any], me: Me) -> bool | None:

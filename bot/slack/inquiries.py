@@ -8,15 +8,20 @@ _HELP = """\
 *In a channel* mention me, and I answer in a thread; just go on there. *In a DM* just write.
 • `/bobbin usage`: what you have spent
 • `/bobbin status`: how I am, and which model answers
-• `/bobbin forget`: what I keep, and how it goes
+• `/bobbin forget`: what I keep, and how it goes; `/bobbin forget me` erases what is yours
 • `/bobbin instructions …`, `/bobbin model …`: what holds for a channel; admins set it
 In a thread, where Slack takes no commands, mention me with the same words: `@Bobbin usage`. There `stop` \
 ends an answer, `mute` has me answer only when mentioned, and `wake` undoes it."""
 
 _FORGET = """\
-I keep the messages of threads that I was called into, until they are deleted in Slack. Delete a message, \
-and its words are off my disk within seconds, with what I read of its files. I cannot yet forget a whole \
-thread, or all that you ever wrote, at one word: whoever runs me can do it for you."""
+I keep the messages of threads that I was called into, {kept_for}. Delete a message, and its words are off \
+my disk within seconds, with what I read of its files. Who started a thread, or an admin, can have me forget \
+it: _Forget this thread_ in a message's menu, or `@Bobbin forget` in the thread. And you can have erased all \
+that is yours: `/bobbin forget me`. I ask before I do either."""
+
+
+FORGET = ("forget", "forget me")
+"""Answered with buttons."""
 
 
 class Inquiries:
@@ -34,8 +39,8 @@ class Inquiries:
                 return about.spending(await self._store.standing(self._team, user), self._facts.caps)
             case "status":
                 return await self._status(user, channel)
-            case "forget":
-                return _FORGET
+            case "forget" | "forget me":
+                return _FORGET.format(kept_for=about.kept_for(self._facts.retention_days))
         return _HELP
 
     async def _status(self, user: str, channel: str) -> str:

@@ -25,7 +25,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import signals
 from bot.errors import StoreError
-from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped
+from bot.events import Deleted, Edited, Event, Ignored, Invited, Muted, Posted, Stopped, Uninstalled
 from bot.policy import NOTES, Rules, decide, refusal_of
 from bot.ports import Ingested, Store
 from bot.slack.blocks import TRY_AGAIN
@@ -42,6 +42,7 @@ _NO_HANDLERS: Handlers = MappingProxyType({})
 
 SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
     "agent_session_stopped": ("chat:write",),
+    "app_uninstalled": (),
     "app_context_changed": ("assistant:write",),  # for what somebody looks at: else no event tells
     "app_home_opened": (),
     "app_mention": ("app_mentions:read",),
@@ -52,6 +53,7 @@ SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
     "message.mpim": ("mpim:history",),
     "reaction_added": ("reactions:read",),
     "reaction_removed": ("reactions:read",),
+    "tokens_revoked": (),
 }
 """Every bot event of the manifest, and the scopes that it needs."""
 
@@ -77,6 +79,7 @@ class Outlets:
     tell: Callable[[Posted, str], Coroutine[Any, Any, None]]
     offer: Callable[[Posted, int], Coroutine[Any, Any, None]]
     welcome: Callable[[Invited], Coroutine[Any, Any, None]]
+    uninstalled: Callable[[Uninstalled], Awaitable[Ingested]]
     later: Callable[[Coroutine[Any, Any, None]], None]
     """Do it after the ack."""
 
@@ -188,6 +191,8 @@ class Listeners:
                     return Ingested("duplicate")
                 self._outlets.later(self._outlets.welcome(event))
                 return Ingested("invited")
+            case Uninstalled():
+                return await self._outlets.uninstalled(event)
 
     async def _post(self, message: Posted) -> Ingested:
         """Take a message in, noticing where Slack delivers out of order.
@@ -275,7 +280,7 @@ def _sound(value: Any) -> str:
     return value if isinstance(value, str) and _ID.fullmatch(value) else "?"
 
 
-def _where(message: Posted | Deleted | Stopped | Muted | Invited) -> dict[str, Any]:
+def _where(message: Posted | Deleted | Stopped | Muted | Invited | Uninstalled) -> dict[str, Any]:
     """Where it happened, and how much came with it; never what."""
     match message:
         case Posted():
@@ -292,6 +297,8 @@ def _where(message: Posted | Deleted | Stopped | Muted | Invited) -> dict[str, A
             return {"channel": _sound(message.thread.channel), "user": _sound(message.by)}
         case Invited():
             return {"channel": _sound(message.channel)}
+        case Uninstalled():
+            return {}
 
 
 def _age(body: Mapping[str, Any]) -> float | None:

@@ -10,7 +10,7 @@ from bot.events import storable
 from bot.ports import Store
 from bot.slack import asides
 from bot.slack.asides import ASK, LONGEST_QUESTION, Asides
-from bot.slack.blocks import ANSWER_AGAIN
+from bot.slack.blocks import ANSWER_AGAIN, FORGET_THREAD
 from bot.slack.choices import Chosen, read_choice, recall
 from bot.slack.incoming import Me
 from bot.slack.private import Respond, whisper
@@ -25,6 +25,7 @@ SHORTCUTS: Mapping[str, tuple[str, str]] = {
     ASK: ("Ask Bobbin privately", "Asks about this thread; the answer comes in a DM"),
     ANSWER_AGAIN: ("Answer again", "Has this answer of Bobbin's written anew"),
     RECEIPT: ("What did you read?", "Tells what this answer of Bobbin's was made of, and what it cost"),
+    FORGET_THREAD: ("Forget this thread", "Erases all that Bobbin keeps of this thread; asks first"),
 }
 """By its callback id, what a message's menu shows, and what it does; lengths keep to Slack's schema."""
 

@@ -8,15 +8,16 @@ from typing import Any, get_args
 import structlog
 
 from bot.conversation import ThreadKey
-from bot.errors import SlackError, SlackGone, SlackNotAllowed, StoreError
+from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackTokenRefused, StoreError
 from bot.events import File, Inquiry, Person, Posted
 from bot.policy import NOTES
-from bot.ports import NO_WORDS, Fetched, Line, Store, Turn, Words, Workspace
+from bot.ports import NO_WORDS, Fetched, Line, Seen, Store, Turn, Words, Workspace
 from bot.slack.api import SlackAPI
+from bot.slack.blocks import forgetting
 from bot.slack.downloads import Downloads
-from bot.slack.history import NOTICE_EVENT, History
+from bot.slack.history import NOTICE_EVENT, History, seen_of
 from bot.slack.incoming import Me
-from bot.slack.inquiries import Inquiries
+from bot.slack.inquiries import FORGET, Inquiries
 from bot.slack.parts import Parts
 from bot.slack.people import People
 from bot.slack.reply import SlackReply
@@ -129,6 +130,8 @@ class SlackWorkspace(Workspace):
         try:
             if reason in get_args(Inquiry):
                 note = await self._inquiries.answer(reason, user, thread.channel)
+                if reason in FORGET:
+                    place["blocks"] = forgetting(note, place.get("thread_ts", ""))
             else:
                 note = _note(reason, words)
             await self._api.repeat(
@@ -149,6 +152,25 @@ class SlackWorkspace(Workspace):
                 )
             except SlackError as error:
                 _log.warning("an admin was not told", reason=reason, error=str(error))
+
+    async def seen(self, turn: Turn) -> list[Seen]:
+        """See `Workspace`."""
+        own = await self._history.own(turn.thread, after="0")
+        return [seen_of(message) for message in own if not message.get("files")]
+
+    async def starter(self, thread: ThreadKey) -> str:
+        """See `Workspace`."""
+        return await self._history.starter(thread)
+
+    async def expelled(self) -> bool:
+        """See `Workspace`."""
+        try:
+            await self._api.repeat("auth.test", tries=2)
+        except SlackTokenRefused:
+            return True
+        except SlackError as error:
+            _log.warning("whether I am still installed is not known", error=str(error))
+        return False
 
     async def delete(self, channel: str, ts: str) -> None:
         """See `Workspace`."""

@@ -148,6 +148,19 @@ class Bobbin:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 20)
 
+    async def run(self, *words: str) -> tuple[int, str, str]:
+        """Run another command with its settings: the exit code, what it printed, and its errors."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command,
+            *words,
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, errors = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode or 0, out.decode(), errors.decode()
+
     async def close(self) -> None:
         """End it, however it stands."""
         if self.process is not None and self.process.returncode is None:

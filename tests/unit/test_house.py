@@ -3,6 +3,7 @@
 import doctest
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -64,3 +65,9 @@ def test_the_readme_promises_what_it_can_and_says_whose_names_it_uses():
     readme = read("README.md").lower()
     assert "exactly once" not in readme
     assert "not affiliated with anthropic, slack or aws" in readme
+
+
+def test_serving_does_not_wait_for_what_only_commands_need():
+    check = "import bot.app, sys; print({'bot.progress', 'bot.upkeep', 'bot.export'} & sys.modules.keys())"
+    ran = subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert ran.stdout == "set()\n"

@@ -99,7 +99,7 @@ def test_what_its_claim_took_counts(in_no_time: InNoTime):
         began = now()
         await asyncio.sleep(0.61 * SECONDS)
         with pytest.raises(LeaseLost):
-            Lease(Beats(), TURN, SECONDS, claimed=began).check()
+            Lease(Beats(), TURN, SECONDS, claimed=began).check()  # type: ignore[arg-type]
 
     in_no_time(story())
 

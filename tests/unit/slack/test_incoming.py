@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.conversation import ThreadKey
-from bot.events import Deleted, Edited, Event, File, Ignored, Invited, Muted, Posted, Stopped
+from bot.events import Deleted, Edited, Event, File, Ignored, Invited, Muted, Posted, Stopped, Uninstalled
 from bot.slack.incoming import Me, Unreadable, read_event, shape
 
 ME = Me(team="T1", user="UBOT", bot="BBOT")
@@ -205,6 +205,12 @@ OLD = {"type": "message", "user": "U1", "text": "old", "ts": TS}
             Invited("Ev1", "T1", "C1"),
             id="invited",
         ),
+        pytest.param({"type": "app_uninstalled"}, Uninstalled("Ev1", "T1"), id="uninstalled"),
+        pytest.param(
+            {"type": "tokens_revoked", "tokens": {"oauth": ["U1"], "bot": ["UBOT"]}},
+            Uninstalled("Ev1", "T1", certain=False),
+            id="my token revoked",
+        ),
     ],
 )
 def test_means(event, means):
@@ -247,6 +253,11 @@ def test_means(event, means):
             "somebody joined a channel",
             id="somebody joined",
         ),
+        pytest.param(
+            {"type": "tokens_revoked", "tokens": {"oauth": ["UBOT"], "bot": ["U1"]}},
+            "tokens that are not mine were revoked",
+            id="others' tokens",
+        ),
         *(
             pytest.param(MESSAGE | {"subtype": subtype}, f"Slack's own remark: {subtype}", id=subtype)
             for subtype in (
@@ -273,8 +284,6 @@ def test_means(event, means):
                 "agent_session_title_changed",
                 "assistant_thread_started",
                 "assistant_thread_context_changed",
-                "app_uninstalled",
-                "tokens_revoked",
             )
         ),
     ],
@@ -380,6 +389,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 KINDS = ["app_mention", "message", "reaction_added", "agent_session_stopped", "member_joined_channel"]
+KINDS += ["app_uninstalled", "tokens_revoked"]
 SUBTYPES = ["message_changed", "message_deleted", "file_share", "bot_message"]
 KEYS = ["channel", "channel_type", "user", "bot_id", "text", "ts", "thread_ts", "deleted_ts"]
 KEYS += ["files", "team", "edited", "reaction", "hidden"]

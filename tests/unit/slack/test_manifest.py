@@ -168,7 +168,7 @@ def test_every_shortcut_and_command_is_taken_in_and_declared():
     declared = {("shortcut", each["callback_id"]) for each in features["shortcuts"]}
     declared |= {("command", each["command"]) for each in features["slash_commands"]}
     nothing: Any = _Anything()
-    handlers = Desk(*[nothing] * 7, wake=nothing, later=nothing).handlers
+    handlers = Desk(*[nothing] * 8, wake=nothing, later=nothing).handlers
     assert {each for each in handlers if each[0] in ("shortcut", "command")} == declared
     assert {name for kind, name in handlers if kind == "event"} <= set(SUBSCRIPTIONS)
     assert shortcuts.SHORTCUTS.keys() == {name for kind, name in declared if kind == "shortcut"}
@@ -179,6 +179,9 @@ class _Anything:
 
     def __getattr__(self, name: str) -> Any:
         return self
+
+    def __format__(self, how: str) -> str:
+        return ""
 
 
 def test_the_app_is_an_agent_on_sockets_with_a_home_and_buttons():

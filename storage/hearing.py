@@ -1,0 +1,25 @@
+"""The transactions by which breaks are noticed, and where to read again what was said in one."""
+
+from bot.conversation import ThreadKey
+from bot.ports import Gap
+from storage.arrivals import clock
+from storage.connector import Query, Transaction
+
+
+def heard(team: str, longest: int) -> Transaction[Gap | None]:
+    """Note that events can come in; a gap of over `longest` milliseconds."""
+    now = yield from clock()
+    rows = yield Query("heard", {"team": team, "now": now, "before": now - longest})
+    since = rows[0]["missed_since"]
+    return None if since is None else Gap(since / 1000, rows[0]["gaps"])
+
+
+def channels(team: str, limit: int) -> Transaction[list[str]]:
+    """Where Bobbin is used, the newest first."""
+    return [row["channel_id"] for row in (yield Query("channels", {"team": team, "limit": limit}))]
+
+
+def lively(team: str, after: str, limit: int) -> Transaction[list[ThreadKey]]:
+    """Threads in which something may have been said since."""
+    rows = yield Query("lively", {"team": team, "after": after, "limit": limit})
+    return [ThreadKey(team, row["channel_id"], row["thread_ts"]) for row in rows]

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from time import monotonic
@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot import __version__, signals
+from bot import __version__
 from bot.bedrock import BedrockModel, Guardrail, open_model
 from bot.channels import Channels
 from bot.dispatch import Background, Dispatcher, every
 from bot.erasing import ORDERS_SECONDS, RETENTION_SECONDS, Erasing
-from bot.errors import BadConfiguration, LoopEnded, PortTaken, StoreUnavailable
+from bot.errors import BadConfiguration, LoopEnded, StoreUnavailable
 from bot.health import Pulse
 from bot.ledger import Ledger
 from bot.models import known
+from bot.observing import observe
 from bot.policy import Rules
 from bot.ports import Caps, Gauges, Store
 from bot.prompt import WHO
@@ -36,7 +37,7 @@ from bot.slack.listeners import Listeners, Outlets
 from bot.slack.workspace import SlackWorkspace
 from bot.turns import Limits, Turns
 from bot.waiting import LOOK_SECONDS, Waiting
-from bot.web import health_server, metrics_server
+from bot.web import health_server, listen
 from bot.window import tokens
 from storage import open_store, order_book
 
@@ -102,7 +103,7 @@ class Process:
         if port is not None:
             events = self._http.handle if self._http else None
             server = health_server(host, port, live=self.live, ready=self.ready, events=events)
-            await _listen(stack, "PORT", server)
+            await listen(stack, "PORT", server)
 
     def live(self) -> Mapping[str, str]:
         """Each loop, and what is wrong with it: empty where it goes round."""
@@ -226,29 +227,12 @@ class Process:
             self._http.open(intake)
 
     async def observe(self, stack: AsyncExitStack) -> None:
-        """Count and trace, where that is wanted; each library is imported only then."""
-        settings = self._settings
-        if settings.metrics_port is not None:
-            from bot.metrics import CONTENT_TYPE, Metrics, Standing  # noqa: PLC0415
+        """Count and trace, where that is wanted."""
 
-            def standing() -> Standing:
-                if not self._loops:
-                    return Standing(0, settings.max_concurrent_answers, None)
-                ages = self._way_in.ages
-                return Standing(self._dispatcher.running, settings.max_concurrent_answers, ages)
+        def lately() -> tuple[int, tuple[float, float] | None]:
+            return (self._dispatcher.running, self._way_in.ages) if self._loops else (0, None)
 
-            metrics = Metrics(self._gauges, standing)
-            self._pulse.lag = metrics.late
-            stack.callback(signals.listen(metrics.hear))
-            host, port = settings.metrics_host, settings.metrics_port
-            await _listen(stack, "METRICS_PORT", metrics_server(host, port, metrics.scrape, CONTENT_TYPE))
-        if settings.traced():
-            try:
-                from bot.traces import opened  # noqa: PLC0415
-            except ImportError:
-                _log.warning("no traces: their library is missing", remedy=_INSTALL)
-            else:
-                stack.callback(signals.listen(stack.enter_context(opened()).hear))
+        await observe(self._settings, stack, self._pulse, gauges=self._gauges, lately=lately)
 
     async def _gauges(self) -> Gauges:
         if not self._loops:
@@ -285,7 +269,6 @@ class Process:
 _PATIENCE = 60.0
 _SWEEP_PATIENCE = 600.0
 """Seconds that a loop may be quiet: as long as it waits for a locked database, or for Slack's limits."""
-_INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 _BACKGROUND_SECONDS = 1.0
 _SHARE_SECONDS = 10.0
 _REFUSED_SECONDS = 5.0
@@ -299,13 +282,6 @@ async def _did(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         _log.warning("the database is out of reach: trying again", error=str(error))
         return False
     return True
-
-
-async def _listen(stack: AsyncExitStack, variable: str, server: AbstractAsyncContextManager[int]) -> None:
-    try:
-        await stack.enter_async_context(server)
-    except OSError as error:
-        raise PortTaken(f"{variable}: it cannot be listened on: {error.strerror}") from error
 
 
 def _guardrail(settings: Settings) -> Guardrail | None:

@@ -7,13 +7,15 @@ nothing is unpacked, and no more connections than a number are held at once.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
+
+from bot.errors import PortTaken
 
 Checks = Mapping[str, bool | str]
 """What is checked, and whether it is well; or, as a text, what is wrong with it, empty: nothing."""
@@ -32,6 +34,14 @@ _LIMITS: Mapping[str, Any] = {
     "max_field_size": 4096,
     "auto_decompress": False,
 }
+
+
+async def listen(stack: AsyncExitStack, variable: str, server: AbstractAsyncContextManager[int]) -> None:
+    """Serve until the stack ends. Raises `PortTaken`, which names the variable that says where."""
+    try:
+        await stack.enter_async_context(server)
+    except OSError as error:
+        raise PortTaken(f"{variable}: it cannot be listened on: {error.strerror}") from error
 
 
 @asynccontextmanager

@@ -220,10 +220,16 @@ class SQLite(Connector):
     ) -> Sequence[_Outcome]:
         """Give the outcome of each; raises when nothing of the batch was committed."""
         self._must_be_in_place()
+        before = connection.total_changes
         with _transaction(connection, "BEGIN IMMEDIATE"):
             if len(transactions) == 1:
-                return [(self._run(transactions[0], connection), None)]
-            return [self._attempt(transaction, connection) for transaction in transactions]
+                outcomes: list[_Outcome] = [(self._run(transactions[0], connection), None)]
+            else:
+                outcomes = [self._attempt(transaction, connection) for transaction in transactions]
+        if rows := connection.total_changes - before:
+            names = ", ".join(getattr(transaction, "__name__", "?") for transaction in transactions)
+            _log.debug("committed", transactions=names, rows=rows)
+        return outcomes
 
     def _attempt(self, transaction: Transaction[Any], connection: sqlite3.Connection) -> _Outcome:
         """Run one transaction among others: when it fails, only its own writes are undone."""

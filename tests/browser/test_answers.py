@@ -25,6 +25,9 @@ async def test_the_dialogue_goes_on_and_the_page_shows_that_only_bobbin_remember
     await expect(page.locator("#sums .bedrock")).to_contain_text("3 messages, 2 turns")
     await expect(page.locator("#sums .bedrock")).to_contain_text("It kept nothing")
     await expect(page.locator("#sums .bobbin")).to_contain_text("Every thread is on disk")
+    committed = page.locator("#line > .bobbin", has_text="committed")
+    for transaction in ("post", "claim", "record_answer", "finish"):
+        await expect(committed.filter(has_text=transaction).first).to_be_visible()
     request = page.locator("#line > .bedrock").last
     await expect(request).to_contain_text("sent 3 messages, 2 turns")
     await request.locator("summary").first.click()

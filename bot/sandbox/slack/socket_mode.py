@@ -157,8 +157,12 @@ class SocketMode:
         name = str(named.get("type") or payload.get("command"))
         if not self.requests.url:
             return (await self._frame(kind, name, payload, attempt)), True
-        tries = [self.requests.ask(kind, name, payload, attempt) for _ in range(1 + self.twice)]
-        return (await asyncio.gather(*tries))[-1]
+        again = [
+            asyncio.ensure_future(self.requests.ask(kind, name, payload, attempt)) for _ in range(self.twice)
+        ]
+        answer = await self.requests.ask(kind, name, payload, attempt)  # begun in this round of the loop
+        await asyncio.gather(*again)
+        return answer
 
     async def _frame(self, kind: str, name: str, payload: Json, attempt: int) -> Json | None:
         if not self.open:

@@ -29,8 +29,8 @@ _TRUST = 0.6
 class Lease:
     """Held while inside `async with`. `end` cancels the task that holds it and says why.
 
-    `claimed`: when the claim began, by `time.monotonic`. What it took counts: the commit may have been long in
-    coming back, and the process may have been frozen meanwhile.
+    `claimed`: when the claim began, by `time.monotonic`. What it took counts: the commit may have been long
+    in coming back, and the process may have been frozen meanwhile.
     """
 
     def __init__(self, store: Store, turn: Turn, seconds: float, *, claimed: float) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -237,7 +238,7 @@ async def _ask(store: Store, runner: Turns, now: float) -> None:
     )
     await store.post(posted, partial(decide, posted, rules=Rules()))
     [turn] = await store.claim("bench", 1)
-    await runner.run(turn, runner.lease(turn))
+    await runner.run(turn, runner.lease(turn, monotonic()))
 
 
 def _usage(asked: Asked) -> Usage:

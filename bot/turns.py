@@ -103,7 +103,8 @@ class Turns:
                 lease.close()
                 await self._store.finish(turn, end)
             tell(log, turn, end, path)
-            await self._tidy(turn, end.surplus)
+            if end.surplus or turn.resumed:
+                await self._tidy(turn)
         except asyncio.CancelledError:
             if lease.ended is None:
                 raise
@@ -356,6 +357,7 @@ class Turns:
         await reply.halt()
         if lost:
             signals.tell(signals.Happened("lease lost"))
+            await self._tidy(turn)
             return
         await self._leave(turn, reply)
         settle = self._limits.settle_seconds if reply.uncertain else 0
@@ -370,12 +372,15 @@ class Turns:
         except StoreError:
             return False
 
-    async def _tidy(self, turn: Turn, surplus: Sequence[str]) -> None:
-        """Delete the messages that show nothing of the answer any more; the sweep does what fails here."""
+    async def _tidy(self, turn: Turn) -> None:
+        """Delete the messages that show nothing of a closed turn's answer; the sweep does what fails here.
+
+        Of two owners, the one that comes later finds also what the other made.
+        """
         try:
-            for ts in surplus:
-                await self._workspace.delete(turn.thread.channel, ts)
-                await self._store.forget_orphan(turn.thread.team, turn.thread.channel, ts)
+            for team, channel, ts in await self._store.orphans(turn.id):
+                await self._workspace.delete(channel, ts)
+                await self._store.forget_orphan(team, channel, ts)
         except (SlackError, StoreError) as error:
             _log.info("a message that shows nothing is not deleted yet", turn=turn.id, error=str(error))
 

@@ -33,6 +33,8 @@ CONNECTIONS = 8
 
 _PATIENCE_SECONDS = 5.0
 """How long a transaction is tried again, or waited for a connection; Slack waits 3 s for an ack."""
+_WAIT_SECONDS = 15.0
+"""For one of the connections: where many wait, the server is busy, and none the worse for it."""
 _PAUSE_SECONDS = 0.1
 _LISTEN_AGAIN_SECONDS = 2.0
 _WRITABLE_SECONDS = 2.0
@@ -97,7 +99,7 @@ class Postgres(Connector):
             min_size=1,
             max_size=CONNECTIONS,
             open=False,
-            timeout=_PATIENCE_SECONDS,
+            timeout=_WAIT_SECONDS,
             reconnect_timeout=_PATIENCE_SECONDS,
             configure=configure,
             name="bobbin",
@@ -179,7 +181,8 @@ class Postgres(Connector):
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
-        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._running:
+            await asyncio.wait(self._running, timeout=_PATIENCE_SECONDS)
         await self._pool.close()
 
     # ------------------------------------------------------------ transactions

@@ -604,9 +604,9 @@ UNION SELECT o.ts FROM orphan o WHERE o.team_id = :team AND o.channel_id = :chan
 UNION SELECT m.ts FROM message m WHERE m.conversation_id = :conversation AND m.role = 'assistant'
 
 -- orphans
--- Those whose turn is closed (or gone).
+-- Those whose turn is closed (or gone); of one turn, or of all.
 SELECT o.team_id, o.channel_id, o.ts FROM orphan o LEFT JOIN turn t ON t.id = o.turn_id
-WHERE t.state IS NULL OR t.state <> 'open' LIMIT 100
+WHERE (t.state IS NULL OR t.state <> 'open') AND (:turn = 0 OR o.turn_id = :turn) LIMIT 100
 
 -- forget_orphan
 -- It was deleted in Slack.

@@ -255,9 +255,9 @@ class ConversationStore(Store):
         """See `Store`."""
         return await self._connector.read(_accounted, thread)
 
-    async def orphans(self) -> list[tuple[str, str, str]]:
+    async def orphans(self, turn: int = 0) -> list[tuple[str, str, str]]:
         """See `Store`."""
-        return await self._connector.read(_orphans)
+        return await self._connector.read(_orphans, turn)
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
         """See `Store`."""
@@ -389,8 +389,8 @@ def _accounted(thread: ThreadKey) -> Transaction[set[str]]:
     return {row["ts"] for row in rows}
 
 
-def _orphans() -> Transaction[list[tuple[str, str, str]]]:
-    rows = yield Query("orphans")
+def _orphans(turn: int) -> Transaction[list[tuple[str, str, str]]]:
+    rows = yield Query("orphans", {"turn": turn})
     return [(row["team_id"], row["channel_id"], row["ts"]) for row in rows]
 
 

@@ -217,8 +217,8 @@ class Store(Protocol):
         """The ts of every message that Bobbin is known to have made in this thread."""
         ...
 
-    async def orphans(self) -> list[tuple[str, str, str]]:
-        """(team, channel, ts) of messages to delete: their turns are closed."""
+    async def orphans(self, turn: int = 0) -> list[tuple[str, str, str]]:
+        """(team, channel, ts) of messages to delete, of one turn or of all: their turns are closed."""
         ...
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:

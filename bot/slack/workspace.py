@@ -8,7 +8,7 @@ from typing import Any, get_args
 import structlog
 
 from bot.conversation import ThreadKey
-from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackTokenRefused, StoreError
+from bot.errors import SlackError, SlackGone, SlackNotAllowed, SlackTokenRefused, StoreError, StreamClosed
 from bot.events import File, Inquiry, Person, Posted
 from bot.policy import NOTES
 from bot.ports import NO_WORDS, Fetched, Line, Seen, Store, Turn, Words, Workspace
@@ -175,8 +175,13 @@ class SlackWorkspace(Workspace):
     async def delete(self, channel: str, ts: str) -> None:
         """See `Workspace`."""
         try:
-            await self._api.repeat("chat.delete", channel=channel, ts=ts)
-        except (SlackGone, SlackNotAllowed) as error:
+            try:
+                await self._api.repeat("chat.delete", channel=channel, ts=ts)
+            except SlackNotAllowed:
+                # As long as it streams: it may be of a process that lost its lease, and nobody has ended it.
+                await self._api.repeat("chat.stopStream", channel=channel, ts=ts)
+                await self._api.repeat("chat.delete", channel=channel, ts=ts)
+        except (SlackGone, SlackNotAllowed, StreamClosed) as error:
             _log.info("a message of mine is not deleted", channel=channel, reason=error.code)
 
 

@@ -15,6 +15,8 @@ from tests.chaos.stage import stage
 from tests.postgres import Server
 
 RESTART_SECONDS = 5.0
+_OUTLIVES_A_RESTART = 4.0
+"""Seconds of a lease: with a shorter one each restart would count as the death of whatever runs."""
 
 
 async def worker_kills(folder: Path, server: Server, *, rounds: int, seed: int, workers: int = 3) -> Tally:
@@ -60,7 +62,7 @@ async def restarts(folder: Path, server: Server, *, times: int, seed: int, worke
     chance = random.Random(seed)
     tally = Tally(seed)
     url = server.create("restarts")
-    async with _crew(folder, url, workers) as crew:
+    async with _crew(folder, url, workers, _OUTLIVES_A_RESTART) as crew:
         crowd = Crowd(crew[0], chance)
         for _ in range(times):
             waiting = asyncio.ensure_future(asyncio.sleep(RESTART_SECONDS))
@@ -75,8 +77,10 @@ async def restarts(folder: Path, server: Server, *, times: int, seed: int, worke
 
 
 @asynccontextmanager
-async def _crew(folder: Path, url: str, workers: int) -> AsyncIterator[list[ForkedBobbin]]:
-    settings = {"LEASE_SECONDS": str(LEASE), "SLACK_PACING": "off", "DATABASE_URL": url}
+async def _crew(
+    folder: Path, url: str, workers: int, lease: float = LEASE
+) -> AsyncIterator[list[ForkedBobbin]]:
+    settings = {"LEASE_SECONDS": str(lease), "SLACK_PACING": "off", "DATABASE_URL": url}
     async with AsyncExitStack() as stack:
         bobbin = await stack.enter_async_context(stage(folder, **settings))
         bobbin.bedrock.pace, bobbin.bedrock.delay = 0.01, 0.05
@@ -87,9 +91,22 @@ async def _crew(folder: Path, url: str, workers: int) -> AsyncIterator[list[Fork
         yield crew
 
 
+_WAITING = """
+    SELECT c.id, c.pending_at, c.not_before, c.lease_owner, c.lease_until, c.fence,
+        t.id, t.state, t.claims, t.deaths,
+        CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint) AS now
+    FROM conversation c LEFT JOIN turn t ON t.conversation_id = c.id AND t.state = 'open'
+    WHERE c.pending_at IS NOT NULL"""
+
+
 async def _judged(bobbin: ForkedBobbin, crowd: Crowd, tally: Tally, seed: str) -> None:
     bobbin.slack.faults.clear()
-    await crowd.answered()
+    try:
+        await crowd.answered()
+    except TimeoutError:
+        tally.wrong = [f"stage {seed}: NEVER AT REST: {row}" for row in await bobbin.rows(_WAITING)]
+        tally.wrong += ["NEVER AT REST"]
+        return
     tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
     tally.questions = len(questions(bobbin))
     tally.turns = Counter(

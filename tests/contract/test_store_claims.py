@@ -221,7 +221,8 @@ async def test_a_stale_owner_can_write_nothing_and_what_it_posted_is_an_orphan(t
     assert await talk.store.accounted(talk.thread()) == {talk.ts(1)}
     assert await talk.store.orphans() == []
     await talk.answer(turn, "1", 2)
-    assert await talk.store.orphans() == [("T1", "C1", talk.ts(1))]
+    assert await talk.store.orphans() == await talk.store.orphans(turn.id) == [("T1", "C1", talk.ts(1))]
+    assert await talk.store.orphans(turn.id + 1) == []
     await talk.store.forget_orphan("T1", "C1", talk.ts(1))
     assert await talk.store.orphans() == []
 

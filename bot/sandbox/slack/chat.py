@@ -83,6 +83,8 @@ def _update(w: Workspace, a: Args) -> Json:
 @method("chat.delete", "chat:write", "T3")
 def _delete(w: Workspace, a: Args) -> Json:
     channel, message = _own(w, a, "cant_delete_message")
+    if message.get("streaming_state") == "in_progress":
+        raise Refused("cant_delete_message")
     w.remove(channel, message["ts"])
     return {"channel": channel.id, "ts": message["ts"]}
 

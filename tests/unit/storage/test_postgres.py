@@ -258,6 +258,7 @@ async def test_a_commit_of_which_nobody_knows_is_no_commit_for_the_caller(
     postgres: Any, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.postgres._PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("storage.postgres._WAIT_SECONDS", 0.5)
     async with behind_a_proxy(postgres, url) as (cut, connector):
         cut.at = "after, for good"
         with pytest.raises(StoreUnavailable, match="nobody knows"):

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bot.sandbox.bedrock import Asked, Bedrock
 from bot.sandbox.bedrock_rules import Claude
@@ -199,7 +198,7 @@ class Stage:
     def _follow(self, entry: Entry) -> None:
         data = entry.data
         if entry.kind == "delivery":
-            walk = self._asked.get(_event(data).get("ts", ""))
+            walk = self.asked(entry)
             if walk is not None and not walk.sent:
                 walk.sent = entry.at
             return
@@ -221,6 +220,11 @@ class Stage:
         if entry.name in _CLOSES:
             walk.closed = entry.at
 
+    def asked(self, delivery: Entry) -> Walk | None:
+        """The question that this event tells of."""
+        event = (delivery.data.get("payload") or {}).get("event") or {}
+        return self._asked.get(event.get("ts", ""))
+
     def clear(self) -> None:
         """Forget what was measured: the log of a long run is large."""
         self.follow()
@@ -231,10 +235,6 @@ class Stage:
         self._threads.clear()
         self._streams.clear()
         self._read = 0
-
-
-def _event(delivery: dict[str, Any]) -> dict[str, Any]:
-    return dict((delivery.get("payload") or {}).get("event") or {})
 
 
 @asynccontextmanager

@@ -121,5 +121,5 @@ def _value(table: str, column: str, strides: dict[str, int]) -> str:
     if column in _TIMES:
         return f"{column} - 1000 * {seconds}"
     if column in _MOMENTS:
-        return f"CAST(substr({column}, 1, 10) AS INTEGER) - {seconds} || substr({column}, 11)"
+        return f"(CAST(substr({column}, 1, 10) AS INTEGER) - {seconds}) || substr({column}, 11)"
     return f"{column} || '/' || k" if column == "event_id" else column

@@ -4,7 +4,7 @@ PYTHON := $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
   $(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all:
 
-.PHONY: run test check chaos fix manifest audit chromium postgresql
+.PHONY: run test check chaos bench fix manifest audit chromium postgresql
 .DEFAULT_GOAL := run
 
 # With a Slack token in the environment or .env, Bobbin; without one, the sandbox and the address of its page.
@@ -21,6 +21,11 @@ test: .venv/.installed-dev chromium postgresql
 chaos: .venv/.installed-dev $(if $(filter postgres,$(DATABASE))$(filter restarts,$(WHAT)),postgresql)
 	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE)) $(if $(WORKERS),--workers $(WORKERS))
+
+# Speed, load, growth, cost, beside a floor: writes docs/performance.md. WHAT=latency (load, burst, growth, limits,
+# money, profile) measures a part.
+bench: .venv/.installed-dev
+	@.venv/bin/python -m tests.bench $(WHAT)
 
 check: .venv/.installed-dev
 	@.venv/bin/ruff format --check --quiet

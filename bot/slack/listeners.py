@@ -57,7 +57,12 @@ SUBSCRIPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Every bot event of the manifest, and the scopes that it needs."""
 
-EVENTS = tuple(dict.fromkeys([*(name.partition(".")[0] for name in SUBSCRIPTIONS), "message_stream_stopped"]))
+_OFTEN = ("message", "app_mention")
+"""Bolt tries one handler after the other, and each costs it something: what comes most often stands first."""
+
+EVENTS = tuple(
+    dict.fromkeys([*_OFTEN, *(name.partition(".")[0] for name in SUBSCRIPTIONS), "message_stream_stopped"])
+)
 """The same as Bolt names them, and the former name of agent_session_stopped, which may come as well."""
 
 _TURN = re.compile("[0-9]{1,18}")  # what a database takes for an id
@@ -119,10 +124,9 @@ class Listeners:
             attaching_conversation_kwargs_enabled=False,
         )
         app.use(_Sound(self.quarantine))
-        for (kind, name), handler in self._handlers.items():
+        events: Handlers = {("event", name): self._event for name in EVENTS}
+        for (kind, name), handler in {**events, **self._handlers}.items():
             getattr(app, kind)(name)(handler)
-        for name in EVENTS:
-            app.event(name)(self._event)
         app.action(TRY_AGAIN)(self._try_again)
         app.event(re.compile(".*"))(_nothing)
         for register in (app.action, app.command, app.shortcut, app.view, app.options):

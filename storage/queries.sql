@@ -1181,7 +1181,7 @@ WHERE r.restored_ts >= :asked AND t.reopened_at <= r.restored_at
 
 -- note_restored
 -- This database was a backup until now.
-INSERT INTO restored(restored_ts, restored_at) VALUES (:ts, :now) ON CONFLICT DO NOTHING
+INSERT INTO restored(restored_ts, restored_at) VALUES (:moment, :now) ON CONFLICT DO NOTHING
 
 -- purge_restored
 -- Nothing that was said before comes any more.

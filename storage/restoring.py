@@ -43,7 +43,7 @@ def gone() -> Transaction[Gone]:
 def restored(since: Gone) -> Transaction[int]:
     """A backup is about to be used. What is gone since goes here too: how much that was."""
     now = yield from clock()
-    yield Query("note_restored", {"ts": f"{now / 1000:.6f}", "now": now})
+    yield Query("note_restored", {"moment": f"{now / 1000:.6f}", "now": now})
     yield Query("forget_wishes")
     yield Query("forget_orphans")
     rows = yield Query("skip_conversations", {"skipped": _SKIPPED, "now": now})

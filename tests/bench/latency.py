@@ -46,8 +46,8 @@ async def measure(place: Path) -> Section:
     return Section("Latency", f"{_TEXT}\n\n{table(head, rows)}", promises)
 
 
-_TEXT = f"""Milliseconds, of questions that are asked of both bots in turn; the answer comes after {DELAY:g} s, in
-8 deltas. *At once* means all in one moment, each in a thread of its own. The ratios are the median of the
+_TEXT = f"""Milliseconds, of questions that both bots are asked in turn; the answer comes after {DELAY:g} s,
+in 8 deltas. *At once* means all in one moment, each in a thread of its own. The ratios are the median of the
 rounds, with the least and the greatest. The floor keeps no history: its figures stand beside a long thread
 for comparison only. Of the 10,000 messages the older part is condensed."""
 

@@ -78,9 +78,9 @@ async def _burst(one: Stage) -> Burst:
     for step in range(_STEPS):
         await asyncio.sleep(max(0, began + step / _STEPS - asyncio.get_running_loop().time()))
         walks += [await one.say() for _ in range(questions // _STEPS)]
-        sent = [entry.data["event_id"] for entry in one.slack.log[-_NEWEST:] if entry.kind == "delivery"]
-        for event in sent[: _REDELIVERED // _STEPS]:
-            one.slack.deliver_again(event)
+        sent = [entry for entry in one.slack.log[-_NEWEST:] if entry.kind == "delivery" and one.asked(entry)]
+        for entry in sent[: _REDELIVERED // _STEPS]:
+            one.slack.deliver_again(entry.data["event_id"])
     await one.answered(walks)
     burst = _seen(one)
     one.clear()

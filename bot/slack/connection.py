@@ -145,7 +145,9 @@ async def connect(
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
     # The SDK keeps to its own timeout only in sessions of its own, so this one has it.
     limit = aiohttp.ClientTimeout(total=timeout)
-    async with aiohttp.ClientSession(connector=connector, timeout=limit, trust_env=True) as session:
+    # Each call says its proxy. A session that looks for one in the environment hops through two threads for
+    # each call, and reads ~/.netrc: that is not for Slack, and aiohttp refuses it beside a token.
+    async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
         client = AsyncWebClient(token=bot_token, base_url=api_url, session=session, retry_handlers=[])
         client.proxy = proxy_for(api_url)  # the SDK knows no NO_PROXY
         api = SlackAPI(client, Pacer(on=paced))

@@ -77,7 +77,7 @@ async def examine(*, bot_token: str, app_token: str | None, api_url: str, clock:
     Without an app token none is opened: HTTP mode.
     """
     limit = aiohttp.ClientTimeout(total=_SECONDS)
-    async with aiohttp.ClientSession(timeout=limit, trust_env=True) as session:
+    async with aiohttp.ClientSession(timeout=limit) as session:
         api = _Api(session, api_url, clock)
         if app_token is None:
             return (await _bot(api, bot_token))[0]

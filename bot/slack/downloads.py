@@ -21,6 +21,7 @@ from bot.events import File
 from bot.ports import Fetched
 from bot.slack.api import SlackAPI
 from bot.slack.incoming import Unreadable, file_of
+from bot.slack.proxies import proxy_for
 
 _log = structlog.get_logger(__name__)
 
@@ -111,6 +112,7 @@ class Downloads:
             headers={"Authorization": f"Bearer {self._token}", "Accept-Encoding": "identity"},
             allow_redirects=False,
             auto_decompress=False,
+            proxy=proxy_for(str(url)),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_IDLE_SECONDS, sock_read=_IDLE_SECONDS),
         ) as response:
             if (

@@ -7,6 +7,7 @@ from bot.errors import SlackUnreachable
 from bot.slack.api import SlackAPI
 from bot.slack.attached import Attachment
 from bot.slack.downloads import is_at
+from bot.slack.proxies import proxy_for
 
 _SECONDS = 30.0
 _OK = 200
@@ -29,7 +30,11 @@ class Uploads:
             raise SlackUnreachable("elsewhere", method)
         try:
             async with self._session.post(
-                url, data=file.data, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=_SECONDS)
+                url,
+                data=file.data,
+                allow_redirects=False,
+                proxy=proxy_for(str(url)),
+                timeout=aiohttp.ClientTimeout(total=_SECONDS),
             ) as response:
                 if response.status != _OK:
                     raise SlackUnreachable(f"http_{response.status}", method)

@@ -78,9 +78,9 @@ async def _burst(one: Stage) -> Burst:
     for step in range(_STEPS):
         await asyncio.sleep(max(0, began + step / _STEPS - asyncio.get_running_loop().time()))
         walks += [await one.say() for _ in range(questions // _STEPS)]
-        sent = [entry.data["event_id"] for entry in one.slack.log[-_NEWEST:] if entry.kind == "delivery"]
-        for event in sent[: _REDELIVERED // _STEPS]:
-            one.slack.deliver_again(event)
+        sent = [entry for entry in one.slack.log[-_NEWEST:] if entry.kind == "delivery" and one.asked(entry)]
+        for entry in sent[: _REDELIVERED // _STEPS]:
+            one.slack.deliver_again(entry.data["event_id"])
     await one.answered(walks)
     burst = _seen(one)
     one.clear()
@@ -113,11 +113,10 @@ def _seen(one: Stage) -> Burst:
     deliveries = [entry for entry in one.slack.log if entry.kind == "delivery" and one.asked(entry)]
     acked = {entry.data["envelope_id"]: entry.at for entry in reversed(one.slack.log) if entry.kind == "ack"}
     began = deliveries[0].at
-    waits = [
-        acked[each.data["envelope_id"]] - each.at for each in deliveries if each.data["envelope_id"] in acked
-    ]
+    ways = [(each.at, acked[at]) for each in deliveries if (at := each.data["envelope_id"]) in acked]
+    waits = [ack - sent for sent, ack in ways]
     again = sum(each.data["attempt"] > 0 for each in deliveries)
-    return Burst(waits, deliveries[-1].at - began, max(acked.values()) - began, again)
+    return Burst(waits, deliveries[-1].at - began, max(ack for _, ack in ways) - began, again)
 
 
 def _row(name: str, what: str, waits: list[float], burst: Burst) -> list[object]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from tests.bench.figures import Promise, Ratio, Section, ms, percentile, ratio, table
 from tests.bench.stage import BOBBIN, FLOOR, Stage, Walk, stage
 
-ROUNDS = {1: 8, 30: 6, 200: 5}
+ROUNDS = {1: 5, 30: 6, 200: 4}
 """By how many questions come at once; a round of one at once is ten in a row."""
 _ROW = 10
+DELAY = 0.2
+"""Seconds to the first text."""
 _HISTORIES = (100, 10_000)
 _MET = {
     "event → model": lambda walk: walk.to_model,
@@ -28,6 +30,7 @@ async def measure(place: Path) -> Section:
         stages = [await stack.enter_async_context(stage(name, place)) for name in (BOBBIN, FLOOR)]
         for one in stages:
             await one.ask(20)  # what is built at the first use is built
+            one.bedrock.delay = DELAY
         for at_once, count in ROUNDS.items():
             rounds = await _rounds(stages, at_once, count)
             for what, of in _MET.items():
@@ -43,8 +46,8 @@ async def measure(place: Path) -> Section:
     return Section("Latency", f"{_TEXT}\n\n{table(head, rows)}", promises)
 
 
-_TEXT = """Milliseconds, of questions that are asked of both bots in turn; the answer comes after 0.3 s, in
-8 deltas. *At once* means all in one moment, each in a thread of its own. The ratios are the median of the
+_TEXT = f"""Milliseconds, of questions that both bots are asked in turn; the answer comes after {DELAY:g} s,
+in 8 deltas. *At once* means all in one moment, each in a thread of its own. The ratios are the median of the
 rounds, with the least and the greatest. The floor keeps no history: its figures stand beside a long thread
 for comparison only. Of the 10,000 messages the older part is condensed."""
 

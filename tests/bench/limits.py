@@ -20,7 +20,7 @@ async def measure(place: Path) -> Section:
     found = await asyncio.gather(*(_walks(place, count) for count in AT_ONCE))
     rows: list[list[object]] = []
     for count, (walks, refused) in zip(AT_ONCE, found, strict=True):
-        seconds = _EVENTS * _PACE
+        seconds = (_EVENTS - 1) * _PACE
         best_first = best(count, CHANNELS)
         best_whole = [seconds + wait for wait in best_first]
         whole = [walk.closed - walk.first for walk in walks]
@@ -33,7 +33,7 @@ async def measure(place: Path) -> Section:
 
 _TEXT = f"""Questions come at once in {CHANNELS} channels of one workspace whose tiers are on: some 20
 starts of a stream a minute, 100 appends, 50 updates, one post a second in each channel with short bursts.
-Each answer is {_WORDS} words and takes {_EVENTS * _PACE:g} s. Seconds from the model's first text: the
+Each answer is {_WORDS} words and takes {(_EVENTS - 1) * _PACE:g} s. Seconds from the model's first text: the
 median, and the last of all. *Best* is what the budget allows a client that knows everything beforehand:
 streams for as many as may be started, a post at once for the others, as fast as each channel takes them,
 and each answer whole with the model's last text. Bobbin posts what it may not stream when it is whole, and

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench.figures import Section, ms, table
 from tests.bench.stage import BOBBIN, stage
 
-IN_A_ROW, AT_ONCE = 200, 1_000
+IN_A_ROW, AT_ONCE = 100, 1_000
 _ON = {
     "asking Bedrock: botocore, aiobotocore": ("botocore", "aiobotocore", "aioboto3", "jmespath", "dateutil"),
     "calling Slack: slack_sdk": ("slack_sdk",),

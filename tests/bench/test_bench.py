@@ -36,15 +36,15 @@ async def test_a_filled_database_is_one_that_the_store_goes_on_with(tmp_path: Pa
     await filled.multiply(small, large, 3)
     async with aiosqlite.connect(large) as database:
         for table, count in {"message": 3000, "turn": 1500, "conversation": 150, "inbox": 1500}.items():
-            [(rows,)] = await database.execute_fetchall(f"SELECT count(*) FROM {table}")
-            assert rows == count, table
+            [(found,)] = await database.execute_fetchall(f"SELECT count(*) FROM {table}")
+            assert found == count, table
         [(joined,)] = await database.execute_fetchall(
             "SELECT count(*) FROM message m JOIN conversation c ON c.id = m.conversation_id "
             "JOIN turn t ON t.id = m.turn_id AND t.conversation_id = c.id WHERE m.ts >= c.thread_ts"
         )
         assert joined == 3000
         [(thread,)] = await database.execute_fetchall("SELECT min(thread_ts) FROM conversation")
-        assert await database.execute_fetchall("PRAGMA foreign_key_check") == []
+        assert not await database.execute_fetchall("PRAGMA foreign_key_check")
     async with open_store(f"sqlite:///{large}") as store:
         await filled.said(store, ThreadKey(filled.TEAM, filled.CHANNEL, thread), f"{time.time():.6f}")
         [turn] = await store.claim("test", 1)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -173,4 +174,12 @@ async def test_what_no_proxy_names_is_reached_without_the_proxy(
     proxy = "http://127.0.0.1:9"  # nobody is there
     bobbin = await make(HTTP_PROXY=proxy, HTTPS_PROXY=proxy, NO_PROXY="localhost,127.0.0.1").start()
     scene = Scene(bobbin)
+    assert await scene.answered(await scene.mention("say exactly: hello")) == ["hello"]
+
+
+async def test_what_stands_in_netrc_is_not_for_slack(make: Callable[..., Bobbin], tmp_path: Path) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("default login ann password secret\n")
+    netrc.chmod(0o600)
+    scene = Scene(await make(HOME=str(tmp_path), NETRC=str(netrc)).start())
     assert await scene.answered(await scene.mention("say exactly: hello")) == ["hello"]

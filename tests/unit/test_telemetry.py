@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.errors import StoreUnavailable
-from bot.telemetry import configure_logging, masked, secrets_of
+from bot.telemetry import _PLAINLY_NONE, _SECRETS, configure_logging, masked, secrets_of
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,16 @@ def test_a_secret_never_reaches_the_log(lines: io.StringIO, secret: str):
     logging.getLogger("aiohttp.client").warning("foreign %s", secret)
     assert secret not in lines.getvalue()
     assert lines.getvalue().count("[secret]") >= 4
+
+
+@given(st.from_regex(_PLAINLY_NONE, fullmatch=True))
+def test_what_is_not_searched_holds_nothing_that_looks_like_a_secret(text: str):
+    assert not _SECRETS.search(text)
+
+
+@pytest.mark.parametrize("secret", ["xoxb-1", "xapp-1"])
+def test_the_shortest_secrets_are_masked(secret: str):
+    assert masked(secret) == "[secret]"
 
 
 def test_a_bearer_token_and_a_socket_ticket_are_masked():

@@ -50,6 +50,8 @@ class BobbinError(Exception):
     said: ClassVar[str] = "Something went wrong on my side. The details are in my log."
     withdraws: ClassVar[bool] = False
     """Whether what was shown of the answer must not be seen any more."""
+    told = False
+    """Whether the log has it already."""
 
 
 class BadConfiguration(BobbinError):

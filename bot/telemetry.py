@@ -130,6 +130,8 @@ def configure_logging(
     )
     # Slack's libraries set levels of their own on their loggers: the handler decides, not the loggers.
     handler.addFilter(lambda record: record.levelno >= logging.WARNING or _ours(record.name))
+    # Bolt says it again of each error that passes through it.
+    handler.addFilter(lambda record: not (record.exc_info and getattr(record.exc_info[1], "told", False)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))

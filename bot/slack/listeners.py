@@ -158,6 +158,7 @@ class Listeners:
         except StoreError as error:
             _log.error("an event was not kept, and not acked: it comes again", id=_id(body), error=str(error))
             signals.tell(signals.Taken(type(event).__name__.lower(), "not kept"))
+            error.told = True
             raise
         kind, seconds = type(event).__name__.lower(), monotonic() - began
         message = event.message if isinstance(event, Edited) else event

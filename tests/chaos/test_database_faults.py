@@ -123,7 +123,7 @@ async def moved(bobbin: Bobbin) -> AsyncIterator[None]:
 
 FAULTS = {
     "failing disk": (failing, 3.0, "the disk fails to read or write"),
-    "full": (full, 3.0, "StoreUnavailable"),  # what grows is the message, and Bolt tells no more
+    "full": (full, 3.0, "the disk is full"),
     "read-only": (read_only, 3.0, "it is read-only"),
     "locked": (locked, 10.0, "the database cannot be written"),  # it waits for the lock: 5 s for each write
     "directory gone": (moved, 3.0, "its files were moved or replaced"),

@@ -85,7 +85,8 @@ async def test_a_conversation_that_was_overlooked_is_mended_and_said(talk):
     assert await talk.store.claim("worker", 10) == []
     with capture_logs() as logs:
         await talk.store.sweep()
-    assert [(entry["log_level"], entry["count"]) for entry in logs] == [("error", 1)]
+    told = [entry for entry in logs if entry["log_level"] != "debug"]
+    assert [(entry["log_level"], entry["count"]) for entry in told] == [("error", 1)]
     assert await talk.read(await talk.claim()) == ["@bobbin one"]
 
 
@@ -96,7 +97,7 @@ async def test_a_sweep_over_a_sound_store_mends_nothing(talk):
     turn = await talk.claim()
     with capture_logs() as logs:
         await talk.store.sweep()
-    assert logs == []
+    assert [entry for entry in logs if entry["log_level"] != "debug"] == []
     assert not await talk.store.finish(turn, Finish("silent"))
 
 

@@ -32,7 +32,7 @@ async def test_an_admin_sets_instructions_which_everybody_sees_and_the_model_hea
     assert not scene.answers(thread)[0]["blocks"][1:]  # nothing says that a model wrote it
 
     await scene.answered(await scene.mention("Hello", by=scene.ben))
-    assert system(scene.requests[-1]).endswith("\n\nAnswer in Spanish.\nBe brief.")
+    assert system(scene.requests[-1]).rstrip().endswith("\n\nAnswer in Spanish.\nBe brief.")
     elsewhere = Scene(scene.bobbin)
     await elsewhere.joined()
     assert "Spanish" not in system(elsewhere.requests[-1])

@@ -40,7 +40,7 @@ async def scrubbed(self):
     await scrub(self)
 
 Dispatcher._fill, Recovery.scrub = filled, scrubbed
-bot.app.SCRUB_SECONDS = 0.3
+bot.app.SCRUB_SECONDS = bot.app._SHARE_SECONDS = 0.3
 sys.exit(main())
 """
 """The dispatcher dies while there is a file `die`; a chore sticks while there is `stick`."""
@@ -130,6 +130,7 @@ async def test_a_database_locked_by_a_frozen_program_is_not_ready_says_why_and_i
         assert holder.stdout is not None
         assert await holder.stdout.readline() == b"held\n"
         holder.send_signal(signal.SIGSTOP)
+        await becomes(health, "/readyz", 503)
         answers = await asyncio.gather(*(get(health, "/readyz") for _ in range(20)))
         assert {(status, body["checks"]["database"]) for status, body in answers} == {(503, False)}
         assert (await get(health, "/healthz"))[0] == 200

@@ -124,9 +124,10 @@ class Walk:
 
 
 class Stage:
-    """One bot between servers of its own. `people` ask in `channels`."""
+    """One bot between servers of its own, started at `began`. `people` ask in `channels`."""
 
-    def __init__(self, name: str, slack: Slack, bedrock: Timed, bot: Bobbin) -> None:
+    def __init__(self, name: str, slack: Slack, bedrock: Timed, bot: Bobbin, began: float) -> None:
+        self.began = began
         self.name, self.slack, self.bedrock, self.bot = name, slack, bedrock, bot
         self.people = [slack.add_person(f"Person {number}") for number in range(_PEOPLE)]
         self.channels = [slack.add_channel(f"room{n}", members=self.people) for n in range(_CHANNELS)]
@@ -255,8 +256,9 @@ async def stage(
             elif command:
                 bot.command = [*command]
             try:
+                began = time.time()
                 await bot.start()
-                yield Stage(name, slack, bedrock, bot)
+                yield Stage(name, slack, bedrock, bot, began)
             finally:
                 await bot.close()
     finally:

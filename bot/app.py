@@ -219,7 +219,7 @@ class Process:
             go("news", self._dispatcher.listen()),
             go(self._way_in.name, self._way_in.keep()),
             *(
-                go(name, every(seconds, name, work, partial(beat, name)), patience)
+                go(name, every(seconds, name, work, partial(beat, name)), patience and patience + seconds)
                 for seconds, name, work, patience in chores
             ),
         ]

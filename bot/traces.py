@@ -71,7 +71,7 @@ class Traces:
             },
         )
         self._turns[signal.turn] = span
-        self._record("queue", SpanKind.INTERNAL, waited, {}, "", span)
+        self._record("queue", SpanKind.INTERNAL, waited, {}, "", span, now)
 
     def _end(self, signal: Ended) -> None:
         span = self._turns.pop(signal.turn, None)
@@ -127,13 +127,14 @@ class Traces:
         values: Values,
         error: str,
         parent: Span | None = None,
+        now: int = 0,
     ) -> None:
         """Record what has just ended, below the turn that is being worked on; outside of one nothing."""
         path = trail.current()
         parent = parent or (self._turns.get(path.turn) if path is not None else None)
         if parent is None:
             return
-        now = time_ns()
+        now = now or time_ns()
         span = self._tracer.start_span(
             name,
             set_span_in_context(parent),

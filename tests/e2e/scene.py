@@ -114,4 +114,4 @@ def words(asked: Asked) -> list[str]:
 
 def system(asked: Asked) -> str:
     """The system prompt that was sent."""
-    return "\n".join(block.get("text", "") for block in asked.body.get("system") or [])
+    return "\n".join(block["text"] for block in asked.body.get("system") or [] if "text" in block)

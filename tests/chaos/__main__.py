@@ -14,7 +14,7 @@ from time import monotonic
 
 from tests.chaos.kills import kill_loop
 from tests.chaos.ledger import ledger_loop
-from tests.chaos.points import one_question, pairs, singles, two_people
+from tests.chaos.points import PLAYS, one_question, pairs, singles
 from tests.chaos.soak import soak
 from tests.chaos.workers import restarts, worker_kills
 from tests.postgres import Server
@@ -52,11 +52,7 @@ async def main(what: str, rounds: int, seed: int, *, workers: int = 0) -> list[s
         if what == "pairs":
             runs = await pairs(place, one_question, at_once=8)
         else:
-            runs = [
-                run
-                for name, play in (("one", one_question), ("two", two_people))
-                for run in await singles(place / name, play)
-            ]
+            runs = [run for play in PLAYS for run in await singles(place / play.__name__, play)]
     asked = [run for run in runs if run.kills]
     happened = sum(run.happened == len(run.kills) for run in asked)
     wrong = [f"{run.kills}: {wrong}" for run in runs for wrong in run.wrong]

@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.sandbox.slack import Slack
 from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import violations
 from tests.chaos.stage import all_quiet, stage
+from tests.e2e.conftest import shown
 
 Point = tuple[str, int]
 
+_NEW = "What is it now?"
+_FIRST = len("Call 1")
+"""So many letters tell one answer of this model from another."""
 _ALIKE = 2
 """Of points of one name the first so many are tried: the third piece of a text is like the second."""
 
@@ -50,7 +55,40 @@ async def two_people(bobbin: ForkedBobbin) -> int:
     return 2
 
 
+async def changed_meanwhile(bobbin: ForkedBobbin) -> int:
+    """Ann asks, and changes her question once the model was asked; one turn."""
+    ann = bobbin.slack.add_person("Ann Lee")
+    channel = bobbin.slack.add_channel("general", members=(ann,))
+    thread = await bobbin.slack.say(ann, channel, f"{bobbin.me} What is the plan?")
+    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), 30)
+    await bobbin.slack.edit(ann, channel, thread, f"{bobbin.me} {_NEW}")
+    return 1
+
+
+async def answered_again(bobbin: ForkedBobbin) -> int:
+    """Ann asks, changes her answered question, and has it answered again; one turn."""
+    ann = bobbin.slack.add_person("Ann Lee")
+    channel = bobbin.slack.add_channel("general", members=(ann,))
+    thread = await bobbin.slack.say(ann, channel, f"{bobbin.me} What is the plan?")
+    before = await bobbin.slack.wait_for(lambda: _answer(bobbin.slack, channel, thread), 30)
+    await bobbin.slack.edit(ann, channel, thread, f"{bobbin.me} {_NEW}")
+    while _answer(bobbin.slack, channel, thread)[:_FIRST] == before[:_FIRST]:
+        if bobbin.slack.connected:
+            ts = bobbin.slack.thread(channel, thread)[1]["ts"]
+            await bobbin.slack.shortcut(ann, "answer_again", channel, ts)
+        await asyncio.sleep(0.3)  # as a person does who saw nothing happen
+    return 1
+
+
+def _answer(slack: Slack, channel: str, thread: str) -> str:
+    """What stands there, once it is whole."""
+    return "".join(
+        shown(m) for m in slack.thread(channel, thread)[1:] if m.get("streaming_state") != "in_progress"
+    )
+
+
 Play = Callable[[ForkedBobbin], Awaitable[int]]
+PLAYS: tuple[Play, ...] = (one_question, two_people, changed_meanwhile, answered_again)
 
 
 async def run(folder: Path, play: Play, kills: Iterable[Point] = ()) -> Run:
@@ -88,10 +126,10 @@ async def _quiet(bobbin: ForkedBobbin, played: "asyncio.Task[int]") -> None:
     await all_quiet(bobbin, await asyncio.shield(played))
 
 
-async def singles(folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
-    """Die once at each point of the play."""
+async def singles(folder: Path, play: Play, *, every: int = 1, at_once: int = 6) -> list[Run]:
+    """Die once at each point of the play, or only at every so many-th."""
     whole = await run(folder / "whole", play)
-    return [whole, *await _all(folder, play, [(point,) for point in whole.passed], at_once)]
+    return [whole, *await _all(folder, play, [(point,) for point in whole.passed[::every]], at_once)]
 
 
 async def pairs(folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:

@@ -64,7 +64,7 @@ async def _over(bobbin: ForkedBobbin, turns: int) -> bool:
 
 
 def _acked(bobbin: ForkedBobbin) -> bool:
-    """Whether every event that was tried has been acked once, in whichever envelope, or was given up by Slack.
+    """Whether every event that was tried has been acked once, in whichever envelope, or given up by Slack.
 
     Clicks are sent once.
     """

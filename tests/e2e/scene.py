@@ -75,13 +75,25 @@ class Scene:
         return self.bobbin.answers(self.channel, thread)
 
     async def acked(self) -> None:
-        """Wait until Bobbin has acknowledged everything that happened so far."""
+        """Wait until Bobbin has acknowledged everything that happened so far.
+
+        What went down with a socket before its ack is brought again in another envelope, and acknowledged there.
+        """
         await asyncio.sleep(0)  # a delivery begins in the next round of the loop
+        await self.slack.wait_for(lambda: not self._unacked())
 
-        def envelopes(kind: str) -> set[str]:
-            return {str(entry.data.get("envelope_id")) for entry in self.slack.log if entry.kind == kind}
-
-        await self.slack.wait_for(lambda: envelopes("delivery") <= envelopes("ack"))
+    def _unacked(self) -> set[str]:
+        events: dict[str, str] = {}  # the event each envelope brings, or the envelope itself
+        waiting: dict[str, list[str]] = {}
+        for entry in self.slack.log:
+            envelope = str(entry.data.get("envelope_id"))
+            if entry.kind == "delivery":
+                events[envelope] = entry.data["event_id"] or envelope
+                waiting.setdefault(events[envelope], []).append(envelope)
+            elif entry.kind == "ack" and envelope in waiting.get(events.get(envelope, ""), []):
+                brought = waiting[events[envelope]]
+                del brought[: brought.index(envelope) + 1]
+        return {event for event, envelopes in waiting.items() if envelopes}
 
     async def heard(self, witness: str = "") -> None:
         """Wait until what happened so far has had its effect: a question that comes later is answered."""

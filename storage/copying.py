@@ -64,7 +64,7 @@ class End:
 
     async def tables(self) -> list[Table]:
         """Read which tables it has, each after those that it refers to."""
-        rows = await self.connector.read(_rows, "columns")
+        rows = await self.connector.read(_rows, Query("columns"))
         refers: dict[str, set[str]] = {}
         for row in rows:
             refers.setdefault(row["table"], set()).update({row["refers"]} - {None, row["table"]})
@@ -82,7 +82,7 @@ class End:
         while True:
             sql = f"{begin} {end}" if after is None else f"{begin} {where} {end}"
             params = {f"k{place}": value for place, value in enumerate(after or ())}
-            rows = await self.connector.read(_rows, self._named(sql), params)
+            rows = await self.connector.read(_rows, Query(self._named(sql), params))
             if rows:
                 yield [tuple(row[column] for column in table.columns) for row in rows]
             if len(rows) < table.at_once:
@@ -141,12 +141,12 @@ class End:
 
     async def at_work(self) -> bool:
         """Whether a Bobbin works on it just now, as far as the server knows."""
-        rows = await self.connector.read(_rows, "at_work")
+        rows = await self.connector.read(_rows, Query("at_work"))
         return bool(rows[0]["workers"])
 
     async def _count(self, table: Table) -> int:
         sql = f"SELECT count(*) AS count FROM {_quoted(table.name)}"  # noqa: S608  names of the schema
-        rows = await self.connector.read(_rows, self._named(sql))
+        rows = await self.connector.read(_rows, Query(self._named(sql)))
         return int(rows[0]["count"])
 
     def _last(self, table: Table) -> str:
@@ -282,8 +282,8 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _rows(name: str, params: Mapping[str, Any] | None = None) -> Transaction[list[Row]]:
-    return (yield Query(name, params or {}))
+def _rows(query: Query) -> Transaction[list[Row]]:
+    return (yield query)
 
 
 def _newest(table: Table, last: str) -> Transaction[tuple[Any, ...] | None]:

@@ -22,9 +22,9 @@ chaos: .venv/.installed-dev $(if $(filter postgres,$(DATABASE))$(filter restarts
 	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE)) $(if $(WORKERS),--workers $(WORKERS))
 
-# Speed, load, growth, cost, beside a floor: writes docs/performance.md. WHAT=latency (load, burst, growth, limits,
-# money, profile) measures a part.
-bench: .venv/.installed-dev
+# Speed, load, growth, cost, beside a floor: writes docs/performance.md. WHAT=latency (load, burst, workers, growth,
+# limits, money, profile) measures a part.
+bench: .venv/.installed-dev $(if $(filter workers,$(or $(WHAT),workers)),postgresql)
 	@.venv/bin/python -m tests.bench $(WHAT)
 
 check: .venv/.installed-dev

@@ -1,0 +1,91 @@
+"""Several workers on one PostgreSQL, beside one process on SQLite: throughput, and each part's CPU a turn."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tests.bench.figures import Section, ms, percentile, table
+from tests.bench.process import family
+from tests.bench.stage import BOBBIN, Stage, stage
+from tests.postgres import Server
+
+WORKERS = (1, 2, 4)
+ROUNDS = 2
+COUNT = 100
+EVENTS, PACE = 10, 0.3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One round: answers a second; CPU seconds a turn of the workers, the database, the servers; seconds."""
+
+    throughput: float
+    bobbin: float
+    database: float
+    servers: float
+    whole: list[float]
+
+
+async def measure(place: Path) -> Section:
+    """One process on SQLite, then 1, 2 and 4 workers on one server that waits for its disk."""
+    server = Server.start(durable=True)
+    rows = []
+    async with stage(BOBBIN, place) as one:
+        rows.append(_row("SQLite, 1", [await _run(one, None) for _ in range(ROUNDS)]))
+    for count in WORKERS:
+        async with _workers(place, server, count) as several:
+            rows.append(_row(f"PostgreSQL, {count}", [await _run(several, server) for _ in range(ROUNDS)]))
+    head = ["database, workers", "answers/s", "Bobbin's CPU ms/turn", "database's", "sandbox's"]
+    head += ["whole answer p50 ms", "p99"]
+    return Section("Several workers", f"{_TEXT}\n\n{table(head, rows)}")
+
+
+_TEXT = f"""{COUNT} questions come in one moment; each answer streams for {EVENTS * PACE:g} s in {EVENTS}
+deltas, and is compared with what the model said. Medians of {ROUNDS} rounds. `SLACK_PACING=off`. All
+workers, the database (every commit synced) and the sandbox (Slack and Bedrock, one process for all) share
+this machine's cores, and bound what they can do together: throughput tells here whether workers stand in
+each other's way. How many a team needs is told by the CPU of a turn: [docs/scale.md](scale.md)."""
+
+
+@asynccontextmanager
+async def _workers(place: Path, server: Server, count: int) -> AsyncIterator[Stage]:
+    url = server.create(f"workers{count}")
+    async with stage(BOBBIN, place, workers=count, DATABASE_URL=url) as several:
+        yield several
+
+
+async def _run(one: Stage, server: Server | None) -> Run:
+    await one.ask(20)
+    one.clear()
+    one.bedrock.events, one.bedrock.pace, one.bedrock.delay = EVENTS, PACE, 0.2
+    before, database, servers = one.usage().cpu, _used(server), time.process_time()
+    walks = await one.ask(COUNT)
+    bobbin, database = one.usage().cpu - before, _used(server) - database
+    servers = time.process_time() - servers
+    seconds = max(walk.closed for walk in walks) - min(walk.sent for walk in walks)
+    one.clear()
+    whole = [walk.closed - walk.sent for walk in walks]
+    return Run(COUNT / seconds, bobbin / COUNT, database / COUNT, servers / COUNT, whole)
+
+
+def _used(server: Server | None) -> float:
+    if server is None:
+        return 0.0
+    return family(int((server.folder / "d/postmaster.pid").read_text("ascii").split()[0]))
+
+
+def _row(name: str, runs: list[Run]) -> list[object]:
+    database = median(run.database for run in runs)
+    whole = [seconds for run in runs for seconds in run.whole]
+    return [
+        name,
+        f"{median(run.throughput for run in runs):.0f}",
+        ms(median(run.bobbin for run in runs)),
+        ms(database) if database else "in it",
+        ms(median(run.servers for run in runs)),
+        ms(percentile(whole, 50)),
+        ms(percentile(whole, 99)),
+    ]

@@ -6,26 +6,31 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from tests.bench.figures import Section, ms, percentile, table
-from tests.bench.process import family
+from tests.bench.process import MIB, family
 from tests.bench.stage import BOBBIN, Stage, stage
 from tests.postgres import Server
 
 WORKERS = (1, 2, 4)
 ROUNDS = 2
-COUNT = 100
+COUNT = 80
 EVENTS, PACE = 10, 0.3
 
 
 @dataclass(frozen=True)
 class Run:
-    """One round: answers a second; CPU seconds a turn of the workers, the database, the servers; seconds."""
+    """One round: answers a second; CPU seconds a turn of the workers, the database, the servers; seconds.
+
+    `rss`: bytes of a worker at its end.
+    """
 
     throughput: float
     bobbin: float
     database: float
     servers: float
+    rss: float
     whole: list[float]
 
 
@@ -33,13 +38,14 @@ async def measure(place: Path) -> Section:
     """One process on SQLite, then 1, 2 and 4 workers on one server that waits for its disk."""
     server = Server.start(durable=True)
     rows = []
-    async with stage(BOBBIN, place) as one:
+    async with _warm(place) as one:
         rows.append(_row("SQLite, 1", [await _run(one, None) for _ in range(ROUNDS)]))
     for count in WORKERS:
-        async with _workers(place, server, count) as several:
+        url = server.create(f"workers{count}")
+        async with _warm(place, workers=count, DATABASE_URL=url) as several:
             rows.append(_row(f"PostgreSQL, {count}", [await _run(several, server) for _ in range(ROUNDS)]))
     head = ["database, workers", "answers/s", "Bobbin's CPU ms/turn", "database's", "sandbox's"]
-    head += ["whole answer p50 ms", "p99"]
+    head += ["MiB a worker", "whole answer p50 ms", "p99"]
     return Section("Several workers", f"{_TEXT}\n\n{table(head, rows)}")
 
 
@@ -51,24 +57,25 @@ each other's way. How many a team needs is told by the CPU of a turn: [docs/scal
 
 
 @asynccontextmanager
-async def _workers(place: Path, server: Server, count: int) -> AsyncIterator[Stage]:
-    url = server.create(f"workers{count}")
-    async with stage(BOBBIN, place, workers=count, DATABASE_URL=url) as several:
-        yield several
+async def _warm(place: Path, **how: Any) -> AsyncIterator[Stage]:
+    """Yield a bot that has answered some questions already."""
+    async with stage(BOBBIN, place, **how) as one:
+        await one.ask(20)
+        one.clear()
+        one.bedrock.events, one.bedrock.pace, one.bedrock.delay = EVENTS, PACE, 0.2
+        yield one
 
 
 async def _run(one: Stage, server: Server | None) -> Run:
-    await one.ask(20)
-    one.clear()
-    one.bedrock.events, one.bedrock.pace, one.bedrock.delay = EVENTS, PACE, 0.2
     before, database, servers = one.usage().cpu, _used(server), time.process_time()
     walks = await one.ask(COUNT)
     bobbin, database = one.usage().cpu - before, _used(server) - database
     servers = time.process_time() - servers
     seconds = max(walk.closed for walk in walks) - min(walk.sent for walk in walks)
     one.clear()
+    rss = one.usage().rss / len(one.bots)
     whole = [walk.closed - walk.sent for walk in walks]
-    return Run(COUNT / seconds, bobbin / COUNT, database / COUNT, servers / COUNT, whole)
+    return Run(COUNT / seconds, bobbin / COUNT, database / COUNT, servers / COUNT, rss, whole)
 
 
 def _used(server: Server | None) -> float:
@@ -86,6 +93,7 @@ def _row(name: str, runs: list[Run]) -> list[object]:
         ms(median(run.bobbin for run in runs)),
         ms(database) if database else "in it",
         ms(median(run.servers for run in runs)),
+        f"{max(run.rss for run in runs) / MIB:.0f}",
         ms(percentile(whole, 50)),
         ms(percentile(whole, 99)),
     ]

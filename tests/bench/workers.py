@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tests.bench.figures import Section, ms, percentile, table
@@ -14,14 +13,13 @@ from tests.bench.stage import BOBBIN, Stage, stage
 from tests.postgres import Server
 
 WORKERS = (1, 2, 4)
-ROUNDS = 2
-COUNT = 80
-EVENTS, PACE = 10, 0.3
+COUNT = 120
+EVENTS, PACE = 10, 0.05
 
 
 @dataclass(frozen=True)
 class Run:
-    """One round: answers a second; CPU seconds a turn of the workers, the database, the servers; seconds.
+    """One run: answers a second; CPU seconds a turn of the workers, the database, the servers; seconds.
 
     `rss`: bytes of a worker at its end.
     """
@@ -39,18 +37,18 @@ async def measure(place: Path) -> Section:
     server = Server.start(durable=True)
     rows = []
     async with _warm(place) as one:
-        rows.append(_row("SQLite, 1", [await _run(one, None) for _ in range(ROUNDS)]))
+        rows.append(_row("SQLite, 1", await _run(one, None)))
     for count in WORKERS:
         url = server.create(f"workers{count}")
         async with _warm(place, workers=count, DATABASE_URL=url) as several:
-            rows.append(_row(f"PostgreSQL, {count}", [await _run(several, server) for _ in range(ROUNDS)]))
+            rows.append(_row(f"PostgreSQL, {count}", await _run(several, server)))
     head = ["database, workers", "answers/s", "Bobbin's CPU ms/turn", "database's", "sandbox's"]
     head += ["MiB a worker", "whole answer p50 ms", "p99"]
     return Section("Several workers", f"{_TEXT}\n\n{table(head, rows)}")
 
 
 _TEXT = f"""{COUNT} questions come in one moment; each answer streams for {EVENTS * PACE:g} s in {EVENTS}
-deltas, and is compared with what the model said. Medians of {ROUNDS} rounds. `SLACK_PACING=off`. All
+deltas, and is compared with what the model said. `SLACK_PACING=off`. All
 workers, the database (every commit synced) and the sandbox (Slack and Bedrock, one process for all) share
 this machine's cores, and bound what they can do together: throughput tells here whether workers stand in
 each other's way. How many a team needs is told by the CPU of a turn: [docs/scale.md](scale.md)."""
@@ -84,16 +82,14 @@ def _used(server: Server | None) -> float:
     return family(int((server.folder / "d/postmaster.pid").read_text("ascii").split()[0]))
 
 
-def _row(name: str, runs: list[Run]) -> list[object]:
-    database = median(run.database for run in runs)
-    whole = [seconds for run in runs for seconds in run.whole]
+def _row(name: str, run: Run) -> list[object]:
     return [
         name,
-        f"{median(run.throughput for run in runs):.0f}",
-        ms(median(run.bobbin for run in runs)),
-        ms(database) if database else "in it",
-        ms(median(run.servers for run in runs)),
-        f"{max(run.rss for run in runs) / MIB:.0f}",
-        ms(percentile(whole, 50)),
-        ms(percentile(whole, 99)),
+        f"{run.throughput:.0f}",
+        ms(run.bobbin),
+        ms(run.database) if run.database else "in it",
+        ms(run.servers),
+        f"{run.rss / MIB:.0f}",
+        ms(percentile(run.whole, 50)),
+        ms(percentile(run.whole, 99)),
     ]

@@ -333,6 +333,7 @@ class ConversationStore(Store):
         if overlooked := await self._connector.write(turns.sweep):
             _log.error("conversations with waiting messages had been overlooked", count=overlooked)
         await self._connector.write(ledger.lose, _LONGEST_CALL)
+        await self._connector.write(ledger.close_days)
 
     async def scrub(self) -> None:
         """See `Store`."""

@@ -5,9 +5,9 @@ own retry is off, since it would make a message twice.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
@@ -29,6 +29,8 @@ from bot.errors import (
 from bot.slack.pacing import Pacer
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 METHODS: Mapping[str, str] = {
     "agents.sessions.rename": "chat:write",
@@ -163,11 +165,17 @@ class SlackAPI:
             raise SlackUnreachable("unreadable_answer", method)
         return data
 
-    async def repeat(self, method: str, *, tries: int = 5, **arguments: Any) -> Mapping[str, Any]:
-        """Call until it works; only for calls whose repetition changes nothing."""
+    async def repeat(
+        self, method: str, *, tries: int = 5, unbroken: bool = False, **arguments: Any
+    ) -> Mapping[str, Any]:
+        """Call until it works; only for calls whose repetition changes nothing.
+
+        `unbroken`: where this is cancelled, a call under way comes to its end first.
+        """
         for attempt in range(1, tries + 1):
             try:
-                return await self.call(method, **arguments)
+                call = self.call(method, **arguments)
+                return await (_to_its_end(call) if unbroken else call)
             except SlackLimited as error:
                 if attempt == tries:
                     raise
@@ -198,6 +206,15 @@ class SlackAPI:
             needed = str(data.get("needed") or METHODS[method]) if isinstance(data, dict) else ""
             _log.warning("a scope is missing: add it, install the app again", method=method, scope=needed)
         return renamed
+
+
+async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.create_task(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

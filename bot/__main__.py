@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,11 +212,17 @@ def _usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
 
 
 def _why(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from bot.slack.presence import absence  # noqa: PLC0415
     from bot.why import Unclear, why  # noqa: PLC0415
 
-    url = Settings.load(need_slack=False).database_url
     try:
-        report, found = asyncio.run(why(url, arguments.what, as_json=arguments.json))
+        settings = Settings.load()
+        absent = partial(absence, settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    except BadConfiguration:
+        settings, absent = Settings.load(need_slack=False), None
+    work = why(settings.database_url, arguments.what, as_json=arguments.json, absence=absent)
+    try:
+        report, found = asyncio.run(work)
     except Unclear as error:
         parser.error(str(error))
     print(report)  # noqa: T201  the command's result

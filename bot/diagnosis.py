@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from bot.causes import BUDGETS, CAUSES, ENDINGS, Verdict
 from bot.dossier import Asked, Dossier, Said
 from bot.trail import Step
 
 _RISKY = 2
-_DEAF_MS = 120_000
+DEAF_SECONDS = 120
 """A running Bobbin notes twice a minute that it hears."""
 
 
@@ -68,6 +69,25 @@ def verdict(dossier: Dossier) -> Verdict:
     return "Answered.", ""
 
 
+def unheard(silent: float, *, runs: bool = True) -> Verdict | None:
+    """Why nothing comes, by the seconds since anything could; None where it may come any moment."""
+    if not runs:
+        return (
+            "No Bobbin runs on this database.",
+            "start it: what Slack delivers again, and DMs and lively threads of the last day, are answered",
+        )
+    if silent <= DEAF_SECONDS:
+        return None
+    since = "yet" if silent == inf else f"for {_seconds(int(silent * 1000))}"
+    return (
+        f"No running Bobbin has heard this workspace {since}.",
+        (
+            "start Bobbin, or look into its log: the socket to Slack is not open; python -m bot doctor "
+            "tells what is in the way"
+        ),
+    )
+
+
 # ---------------------------------------------------------------- what went wrong
 
 
@@ -87,12 +107,8 @@ def _waiting(dossier: Dossier) -> Verdict:
         if dossier.state == "waiting":
             return f"It waits for the answer before it in its thread (T{line.open_turn}).", ""
         return _at_work(dossier)
-    silent = now - line.heard_at
-    if line.heard_at and silent > _DEAF_MS:
-        return (
-            f"No running Bobbin has heard this workspace for {_seconds(silent)}.",
-            "start Bobbin, or look into its log: the socket to Slack is not open",
-        )
+    if line.heard_at and (silence := unheard((now - line.heard_at) / 1000)) is not None:
+        return silence
     if line.owner:
         return (
             f"The process that worked on it ({line.owner}) gives no sign of life: it died or was frozen.",

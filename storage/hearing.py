@@ -14,6 +14,16 @@ def heard(team: str, longest: int) -> Transaction[Gap | None]:
     return None if since is None else Gap(since / 1000, rows[0]["gaps"])
 
 
+def last_heard() -> Transaction[tuple[int, int]]:
+    """Now, and when events of any workspace could last come in; both in milliseconds, 0: never."""
+    now = yield from clock()
+    newest = 0
+    for team in (yield Query("teams")):
+        for row in (yield Query("last_heard", {"team": team["team_id"]})):
+            newest = max(newest, row["heard_at"])
+    return now, newest
+
+
 def channels(team: str, limit: int) -> Transaction[list[str]]:
     """Where Bobbin is used, the newest first."""
     return [row["channel_id"] for row in (yield Query("channels", {"team": team, "limit": limit}))]

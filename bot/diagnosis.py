@@ -114,6 +114,8 @@ def _waiting(dossier: Dossier) -> Verdict:
             f"The process that worked on it ({line.owner}) gives no sign of life: it died or was frozen.",
             "nothing: the next process that looks takes it up; if none does, none runs",
         )
+    if _put_off_for(dossier).startswith("SlackTokenRefused"):
+        return CAUSES["SlackTokenRefused"]
     if line.not_before > now:
         wait = _seconds(line.not_before - now)
         return _put_off(dossier, wait)
@@ -134,7 +136,10 @@ def _waiting(dossier: Dossier) -> Verdict:
         ),
         "raise MAX_CONCURRENT_ANSWERS if that lasts, or look why the answers before it are slow"
         if line.running
-        else "nothing, if it has just come; if it stays so, no Bobbin runs: start it",
+        else (
+            "nothing, if it has just come; if it stays so no Bobbin runs, or Slack refuses its token: "
+            "python -m bot doctor tells which"
+        ),
     )
 
 
@@ -153,18 +158,22 @@ def _at_work(dossier: Dossier) -> Verdict:
     return f"{working}: the model was not asked yet.", ""
 
 
-def _put_off(dossier: Dossier, wait: str) -> Verdict:
+def _put_off_for(dossier: Dossier) -> str:
+    """The error that it was put off for since it was claimed last; empty: none."""
     for step in reversed(dossier.steps):
         if step.what == "put off":
-            name, _, told = step.detail.partition(": ")
-            if name.startswith("Slack"):
-                return f"Slack was out of reach or limits us ({told}): it goes on in {wait}.", ""
-            return (
-                f"The database was out of reach ({told}): it goes on in {wait}.",
-                "look at its disk and locks",
-            )
+            return step.detail
         if step.what in ("claimed", "resumed", "died", "again"):
             break
+    return ""
+
+
+def _put_off(dossier: Dossier, wait: str) -> Verdict:
+    name, _, told = _put_off_for(dossier).partition(": ")
+    if name.startswith("Slack"):
+        return f"Slack was out of reach or limits us ({told}): it goes on in {wait}.", ""
+    if name:
+        return f"The database was out of reach ({told}): it goes on in {wait}.", "look at its disk and locks"
     return (
         (
             f"Its process ended while it worked on it: it goes on in {wait}, when the last Slack "

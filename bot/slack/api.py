@@ -61,6 +61,8 @@ METHODS: Mapping[str, str] = {
 }
 """Every method that Bobbin calls, and the bot scope it needs (apps.connections.open: an app token)."""
 
+_BY_APP_TOKEN = ("apps.connections.open",)
+
 _GONE = ("message_not_found", "thread_not_found", "invalid_thread_ts", "cannot_reply_to_message")
 _TOKEN = (
     "account_inactive",
@@ -132,6 +134,8 @@ class SlackAPI:
     def __init__(self, client: AsyncWebClient, pacer: Pacer) -> None:
         self._client = client
         self.pacer = pacer
+        self.refused = False
+        """Whether the bot token was refused at the last call: nothing can be shown."""
 
     async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """Call one of `METHODS` once; the answer's fields."""
@@ -163,6 +167,7 @@ class SlackAPI:
         data = response.data
         if not isinstance(data, dict):
             raise SlackUnreachable("unreadable_answer", method)
+        self.refused = self.refused and method in _BY_APP_TOKEN
         return data
 
     async def repeat(
@@ -199,6 +204,7 @@ class SlackAPI:
             return SlackUnreachable(f"http_{status}", method)
         renamed = ERRORS.get(code, SlackRefused)(code, method)
         if isinstance(renamed, SlackTokenRefused):
+            self.refused = self.refused or method not in _BY_APP_TOKEN
             _log.error(
                 "Slack refuses the token: set a valid one and start me again", method=method, reason=code
             )

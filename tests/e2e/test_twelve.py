@@ -89,10 +89,17 @@ async def health(make: Make, **settings: str) -> tuple[Bobbin, int]:
     return make(PORT=str(port), HOST="127.0.0.1", **settings), port
 
 
-async def test_1_the_token_is_refused(patient: Make, slack: Slack) -> None:
+async def test_1_the_token_is_refused(patient: Make, slack: Slack, bedrock: Bedrock) -> None:
     bobbin = await patient().start()
+    scene = Scene(bobbin)
+    bedrock.hold()
+    thread = await scene.mention("Hello")
+    await bedrock.wait_for(lambda it: it.open == 1)
     for method in BOT_METHODS:
         slack.faults.add(method, "token_revoked", times=None)
+    bedrock.release()
+    todo = await told_of(bobbin, scene, thread, "Slack refuses the bot token: it is revoked, expired")
+    assert "set the new SLACK_BOT_TOKEN, start Bobbin again" in todo
     found, todo = await doctor(bobbin, "slack bot token")
     assert "Slack refuses it (token_revoked)" in found
     assert "copy the Bot User OAuth Token" in todo

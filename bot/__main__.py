@@ -63,7 +63,8 @@ def main() -> int:
         return _serve() if command == "serve" else _sandbox(sandbox, by_requests=arguments.http)
     except (BadConfiguration, StoreForeign) as error:
         problems = error.problems if isinstance(error, BadConfiguration) else [f"DATABASE_URL: {error}"]
-        print("Bobbin cannot start with these settings:", *problems, sep="\n  ", file=sys.stderr)  # noqa: T201  what a person reads
+        does = "start" if command in ("serve", "sandbox") else "do this"
+        print(f"Bobbin cannot {does} with these settings:", *problems, sep="\n  ", file=sys.stderr)  # noqa: T201  what a person reads
         return BAD_CONFIGURATION
     except BobbinError as error:
         print(f"Bobbin stops: {error}", file=sys.stderr)  # noqa: T201  what a person reads

@@ -77,7 +77,7 @@ class Scene:
     async def acked(self) -> None:
         """Wait until Bobbin has acknowledged everything that happened so far.
 
-        What went down with a socket before its ack is brought again in another envelope, and acked there.
+        What went down with a socket before its ack is brought again, and acknowledged in another envelope.
         """
         await asyncio.sleep(0)  # a delivery begins in the next round of the loop
         await self.slack.wait_for(lambda: not self._unacked())

@@ -87,6 +87,13 @@ async def opened(sandbox: Sandbox) -> dict[str, Any]:
     return await sandbox.shows(lambda items: "people" in items)
 
 
+def place(items: dict[str, Any], name: str) -> str:
+    """The id of a channel that the page shows."""
+    return str(
+        next(item["id"] for key, item in items.items() if key.startswith("place ") and item["name"] == name)
+    )
+
+
 def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
@@ -108,7 +115,7 @@ async def test_a_question_on_the_page_is_answered_and_the_end_leaves_nothing_run
     ann, bobbin = (
         next(p["id"] for p in items["people"] if p["display"] == name) for name in ("Ann Lee", "bobbin")
     )
-    general = next(item["id"] for item in items.values() if "name" in item and item["name"] == "general")
+    general = place(items, "general")
 
     ts = await sandbox.act("say", user=ann, channel=general, text=f"<@{bobbin}> What's 1+1?")
     assert (await sandbox.shows(lambda items: answer(items, ts)))[f"message {general} {ts}"][
@@ -138,7 +145,7 @@ async def test_a_killed_bobbin_is_started_again_and_the_page_says_so(sandbox: Sa
 async def test_files_and_the_apps_own_places_are_reached_from_the_page(sandbox: Sandbox):
     items = await opened(sandbox)
     ann = next(p["id"] for p in items["people"] if p["display"] == "Ann Lee")
-    general = next(item["id"] for item in items.values() if "name" in item and item["name"] == "general")
+    general = place(items, "general")
     content = b64encode(b"words").decode()
     ts = await sandbox.act("say", user=ann, channel=general, text="see", files=[["a.txt", content]])
     items = await sandbox.shows(lambda items: f"message {general} {ts}" in items)
@@ -163,7 +170,7 @@ async def test_files_and_the_apps_own_places_are_reached_from_the_page(sandbox: 
 async def test_what_happens_beneath_is_told_briefly_and_given_whole(sandbox: Sandbox):
     items = await opened(sandbox)
     ann = next(p["id"] for p in items["people"] if p["display"] == "Ann Lee")
-    general = next(item["id"] for item in items.values() if "name" in item and item["name"] == "general")
+    general = place(items, "general")
     me = next(p["id"] for p in items["people"] if p["display"] == "bobbin")
     ts = await sandbox.act("say", user=ann, channel=general, text=f"<@{me}> What's 1+1?")
     items = await sandbox.shows(lambda items: answer(items, ts) and items["asked 0"]["ended"])

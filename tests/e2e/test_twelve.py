@@ -357,5 +357,5 @@ async def test_none_of_the_twelve_is_found_where_all_is_well(patient: Make) -> N
     assert code == 0, told
     assert "running bobbin" in told
     assert "it is ready" in told
-    await asyncio.gather(bobbin.stop())
+    assert await bobbin.stop() == 0
     assert "none runs on this database" in (await run(bobbin))[1]

@@ -178,6 +178,7 @@ class Process:
         )
         outlets = Outlets(
             wake=wake,
+            expect=self._dispatcher.expect,
             tell=lambda message, reason: workspace.tell(message.thread, message.ts, message.author, reason),
             offer=desk.offer,
             welcome=partial(slack.welcome, kept_for(days)),

@@ -67,6 +67,15 @@ class Dispatcher:
         self._called = True
         self._news.set()
 
+    def expect(self) -> bool:
+        """What is asked to be written just now may be there to do: it is claimed in the same commit.
+
+        False where only a call of `wake` after that commit does it: transactions do not wait for each other.
+        """
+        if self._store.exclusive:
+            self._news.set()
+        return self._store.exclusive
+
     async def listen(self) -> None:
         """Heed what other processes tell, until cancelled."""
         while True:
@@ -79,8 +88,8 @@ class Dispatcher:
             self._beat()
             self._news.clear()
             try:
-                await self._end()
                 await self._fill()
+                await self._end()
                 await self._pass_on()
                 wait = await self._store.next_due()
             except StoreError as error:
@@ -123,12 +132,15 @@ class Dispatcher:
 
     async def _fill(self) -> None:
         while (free := self._slots - len(self._running)) > 0 and not self._draining and self._may():
+            wanted = min(free, _AT_ONCE)
             async with self._claiming:
                 began = monotonic()
-                claimed = await self._store.claim(self._owner, min(free, _AT_ONCE))
+                claimed = await self._store.claim(self._owner, wanted)
                 for turn in claimed:
                     self._start(turn, began)
-            if not claimed:  # where there are fewer than wanted, somebody may have held one for a moment
+            await asyncio.sleep(0)  # what they read goes before what is read here
+            # Where there are fewer than wanted, another process may have held one for a moment.
+            if not claimed or (len(claimed) < wanted and self._store.exclusive):
                 return
 
     async def _pass_on(self) -> None:

@@ -81,6 +81,13 @@ class Connector(Protocol):
         """
         ...
 
+    async def jot(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like `write`, but on return it need not be on the disk: it outlives this process, not a power cut.
+
+        Whatever is written afterwards takes it along.
+        """
+        ...
+
     async def read(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run on one snapshot of what is committed; it cannot write."""
         ...

@@ -112,6 +112,10 @@ class Postgres(Connector):
         """See `Connector.write`. Those of this worker run at once as well."""
         return await self._whole(partial(self._commit, partial(transaction, *args, **kwargs)))
 
+    async def jot(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Connector.jot`."""
+        return await self.write(_unsynced, partial(transaction, *args, **kwargs))
+
     async def read(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Connector.read`."""
         return await self._whole(partial(self._look, partial(transaction, *args, **kwargs)))
@@ -346,6 +350,11 @@ async def _roll_back(connection: Connection) -> None:
         await connection.rollback()
     except psycopg.Error:
         await connection.close()
+
+
+def _unsynced(begin: Callable[[], Transaction[T]]) -> Transaction[T]:
+    yield Query("unsynced")
+    return (yield from begin())
 
 
 def _storable(value: Any) -> Any:

@@ -67,6 +67,14 @@ SELECT o.id FROM conversation o WHERE o.team_id = :team AND o.about_channel = :c
     SELECT 1 FROM message m WHERE m.conversation_id = o.id AND m.ts > :ts AND m.ts < :end)
 ORDER BY o.id FOR NO KEY UPDATE
 
+-- unsynced
+-- Where this stands in a transaction, its commit does not wait for the disk.
+SELECT 1 WHERE 1 = 0
+
+-- unsynced [postgres]
+-- Likewise; until its end.
+SET LOCAL synchronous_commit = off
+
 -- hold_claims
 -- The line is one for all, and of the risky turns one is tried at a time.
 SELECT 1 WHERE 1 = 0

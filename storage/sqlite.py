@@ -82,7 +82,8 @@ class SQLite(Connector):
         self._reader = reader
         self._resources = resources
         self._files = _files(path)
-        self._waiting: deque[tuple[Transaction[Any], asyncio.Future[Any]]] = deque()
+        self._synced = True  # what the connection that writes is set to
+        self._waiting: deque[tuple[Transaction[Any], asyncio.Future[Any], bool]] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._probe = Probe(partial(_hop, path, writer, _mark))
@@ -114,9 +115,16 @@ class SQLite(Connector):
 
     async def write(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """See `Connector.write`. Transactions of one batch see each other's writes, in order of arrival."""
+        return await self._soon(transaction(*args, **kwargs), synced=True)
+
+    async def jot(self, transaction: Callable[P, Transaction[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See `Connector.jot`."""
+        return await self._soon(transaction(*args, **kwargs), synced=False)
+
+    async def _soon(self, transaction: Transaction[T], *, synced: bool) -> T:
         self._must_be_open()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((transaction(*args, **kwargs), future))
+        self._waiting.append((transaction, future, synced))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._commit_waiting())
         return await future
@@ -202,12 +210,14 @@ class SQLite(Connector):
         """Write for all callers, in one task of its own: no caller's cancellation reaches it."""
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-            commit = partial(self._commit, [transaction for transaction, _ in batch])
+            synced = any(synced for _, _, synced in batch)
+            commit = partial(self._commit, [transaction for transaction, _, _ in batch], synced=synced)
             try:
                 outcomes = await _hop(self._path, self._writer, commit)
             except Exception as error:  # noqa: BLE001  whatever it is, it belongs to those who wait
                 outcomes = [(None, error)] * len(batch)
-            for (_, future), (result, failed) in zip(batch, outcomes, strict=True):
+            # A claim comes behind what is claimed: its turn begins to read while that is acknowledged.
+            for (_, future, _), (result, failed) in reversed(list(zip(batch, outcomes, strict=True))):
                 if future.done():  # its caller was cancelled and wants no result
                     continue
                 if failed is None:
@@ -216,10 +226,13 @@ class SQLite(Connector):
                     future.set_exception(failed)
 
     def _commit(
-        self, transactions: Sequence[Transaction[Any]], connection: sqlite3.Connection
+        self, transactions: Sequence[Transaction[Any]], connection: sqlite3.Connection, *, synced: bool
     ) -> Sequence[_Outcome]:
         """Give the outcome of each; raises when nothing of the batch was committed."""
         self._must_be_in_place()
+        if synced != self._synced:  # a log that is not synced now is synced with the next commit that is
+            connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
         before = connection.total_changes
         with _transaction(connection, "BEGIN IMMEDIATE"):
             if len(transactions) == 1:

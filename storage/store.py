@@ -68,6 +68,11 @@ class ConversationStore(Store):
         self._words_deleted = True  # a process that died may have left deleted words in the log
         self._much_deleted = True
 
+    @property
+    def exclusive(self) -> bool:
+        """See `Store`."""
+        return self._connector.exclusive
+
     async def post(self, message: Posted, decide: Callable[[ThreadState | None], Decision]) -> Ingested:
         """See `Store`."""
         return await self._connector.write(arrivals.post, message, decide)
@@ -160,11 +165,11 @@ class ConversationStore(Store):
 
     async def begin_call(self, call: Call, caps: Caps) -> Booked:
         """See `Store`."""
-        return await self._connector.write(ledger.begin, call, caps)
+        return await self._connector.jot(ledger.begin, call, caps)
 
     async def settle_call(self, call: Call) -> None:
         """See `Store`."""
-        await self._connector.write(ledger.settle, call)
+        await self._connector.jot(ledger.settle, call)
 
     async def admins(self, team: str) -> list[str]:
         """See `Store`."""
@@ -270,7 +275,7 @@ class ConversationStore(Store):
 
     async def recover(self, settle: float) -> int:
         """See `Store`."""
-        if not self._connector.exclusive:
+        if not self.exclusive:
             return 0
         await self._connector.write(ledger.lose)
         return await self._connector.write(turns.recover, int(settle * 1000))

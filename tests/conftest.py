@@ -72,7 +72,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest modules."""
+    """Begin with the longest modules; of whole processes, what waited in vain is played once more.
+
+    A machine on which much runs at once may stand still for longer than anybody's patience. Where the waiting
+    itself is what is tested (`tests/chaos`), nothing is played again.
+    """
+    for item in items:
+        if item.nodeid.startswith(("tests/e2e/", "tests/integration/", "tests/browser/")):
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun="Timeout"))
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 

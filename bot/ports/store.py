@@ -29,6 +29,11 @@ from bot.ports.turn import (
 class Store(Protocol):
     """Keeps conversations. Each method is one transaction. Raises only `StoreError`s."""
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other process works on this database, and what is asked is done in that order."""
+        ...
+
     async def post(self, message: Posted, decide: Decide) -> Ingested:
         """Take a message in, as the policy decides when it sees the thread."""
         ...

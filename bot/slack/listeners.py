@@ -81,6 +81,8 @@ class Outlets:
     """What happens beside the store: tell the dispatcher, and what may be said to people."""
 
     wake: Callable[[], None]
+    expect: Callable[[], bool]
+    """A question may be written just now; whether that is as good as to wake when it is."""
     tell: Callable[[Posted, str], Coroutine[Any, Any, None]]
     offer: Callable[[Posted, int], Coroutine[Any, Any, None]]
     welcome: Callable[[Invited], Coroutine[Any, Any, None]]
@@ -208,7 +210,11 @@ class Listeners:
         thread = (message.thread.channel, message.thread.thread_ts)
         if thread in self._overtaken:
             message = replace(message, late=True)
+        may_call = message.mentions_me or message.direct or not message.top_level
+        expected = may_call and self._outlets.expect()
         ingested = await self._store.post(message, partial(self._decide, message))
+        if expected:
+            ingested = replace(ingested, wake=False)
         if ingested.outcome.startswith("other talk") and not message.top_level:
             self._overtaken[thread] = None
             if len(self._overtaken) > _OVERTAKEN:

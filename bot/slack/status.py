@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 EYES = "eyes"
 _RENEW_SECONDS = 100.0
 """Slack takes the words away after two minutes."""
+_FIRST_SECONDS = 0.15
+"""Nobody sees a shorter one; and the model's request, which is built meanwhile, goes first."""
 _REFUSED_SECONDS = 600.0
 TITLE = 80
 """Characters of a thread's title; Slack takes 200."""
@@ -82,7 +84,6 @@ class Status:
             if not self._turn.direct:  # a session has no words
                 self._changed.set()
         if self._task is None:
-            self._shown = True
             self._task = asyncio.create_task(self._keep())
 
     async def settle(self) -> None:
@@ -123,6 +124,8 @@ class Status:
         return "sessions" if self._turn.direct else f"status in {self._turn.thread.channel}"
 
     async def _keep(self) -> None:
+        await asyncio.sleep(_FIRST_SECONDS)
+        self._shown = True
         self._changed.clear()
         while await self._set(self._words):
             with suppress(TimeoutError):

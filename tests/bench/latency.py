@@ -10,7 +10,7 @@ from tests.bench.stage import BOBBIN, FLOOR, Stage, Walk, stage
 ROUNDS = {1: 5, 30: 6, 200: 4}
 """By how many questions come at once; a round of one at once is ten in a row."""
 _ROW = 10
-DELAY = 0.2
+DELAY = 0.5
 """Seconds to the first text."""
 _HISTORIES = (100, 10_000)
 _MET = {
@@ -29,7 +29,7 @@ async def measure(place: Path) -> Section:
     async with AsyncExitStack() as stack:
         stages = [await stack.enter_async_context(stage(name, place)) for name in (BOBBIN, FLOOR)]
         for one in stages:
-            await one.ask(20)  # what is built at the first use is built
+            await one.ask(50)  # each person once: what is built or looked up at the first use is there
             one.bedrock.delay = DELAY
         for at_once, count in ROUNDS.items():
             rounds = await _rounds(stages, at_once, count)

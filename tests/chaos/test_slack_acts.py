@@ -153,8 +153,11 @@ async def shut_out(how: str, way: str, moment: str, bobbin: Bobbin) -> None:
     ground.slack.faults.clear()
     elsewhere = Ground(bobbin)
     before = len(ground.slack.calls("assistant.threads.setStatus"))
-    await elsewhere.answered_once(await question(elsewhere, "stream", "elsewhere"), "elsewhere")
-    assert ground.slack.calls("assistant.threads.setStatus")[before:]
+    elsewhere.bedrock.hold()
+    thread = await question(elsewhere, "stream", "elsewhere")
+    await ground.slack.wait_for(lambda: ground.slack.calls("assistant.threads.setStatus")[before:])
+    elsewhere.bedrock.release()
+    await elsewhere.answered_once(thread, "elsewhere")
     place.archived = False
     if how == "removed":
         await ground.slack.invite_bot(ground.ann, ground.channel)

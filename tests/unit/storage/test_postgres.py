@@ -29,6 +29,8 @@ QUERIES = {
     "end_me": "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(5)",
     "forget": "DELETE FROM word",
     "tell": "SELECT pg_notify('bobbin', '')",
+    "unsynced": "SET LOCAL synchronous_commit = off",
+    "synced": "SHOW synchronous_commit",
 }
 NAMED = {name: percent(sql) for name, sql in QUERIES.items()}
 
@@ -69,6 +71,13 @@ async def words(connector: Postgres) -> list[tuple[int, str]]:
 
 
 # ---------------------------------------------------------------- transactions
+
+
+async def test_only_what_may_be_lost_in_a_power_cut_does_not_wait_for_the_disk(database: Postgres) -> None:
+    levels = [(await do(ask, "synced"))[0] for do in (database.jot, database.write)]
+    assert levels == [{"synchronous_commit": "off"}, {"synchronous_commit": "on"}]
+    assert await database.jot(add, (1, "one")) == 1
+    assert await words(database) == [(1, "one")]
 
 
 async def test_what_is_written_is_there_and_what_fails_leaves_nothing(database: Postgres) -> None:

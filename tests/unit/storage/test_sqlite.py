@@ -27,6 +27,7 @@ QUERIES = {
     "erase": "DELETE FROM note",
     "limit_pages": "PRAGMA max_page_count = 1",
     "fill": "INSERT INTO note(text) VALUES(hex(randomblob(65536)))",
+    "synced": "PRAGMA synchronous",
     "broken": "SELECT nothing FROM nowhere",
 }
 
@@ -94,6 +95,21 @@ async def test_a_transaction_that_fails_alone_leaves_nothing(database):
     with pytest.raises(LookupError):
         await database.write(add_then_fail, "lost")
     assert await count(database) == 0
+
+
+async def test_what_may_be_lost_in_a_power_cut_waits_for_no_disk_but_never_keeps_others_from_it(database):
+    def level(transaction: list[dict[str, Any]]) -> int:
+        return int(transaction[0]["synchronous"])
+
+    normal, full = 1, 2
+    assert level(await database.jot(ask, "synced")) == normal
+    assert level(await database.write(ask, "synced")) == full
+    together = await asyncio.gather(
+        database.jot(ask, "synced"), database.write(ask, "synced"), database.jot(ask, "synced")
+    )
+    assert list(map(level, together)) == [full] * 3
+    assert await database.jot(add, "kept") == 1
+    assert await database.read(ask, "notes") == [{"caller": 0, "text": "kept"}]
 
 
 async def test_a_failing_transaction_in_a_batch_hurts_nobody_else(database):

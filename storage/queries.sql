@@ -918,6 +918,10 @@ WHERE t.state = 'open' AND t.deaths >= 2 AND c.team_id = :team AND c.id <> :conv
 -- When events could last come in.
 SELECT heard_at FROM heard WHERE team_id = :team
 
+-- last_heard_of_all
+-- The same, in whichever workspace.
+SELECT max(heard_at) AS heard_at FROM heard
+
 -- gauges
 -- How much waits and how long, what is open, what is to be deleted in Slack: for metrics.
 SELECT

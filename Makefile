@@ -22,9 +22,9 @@ chaos: .venv/.installed-dev $(if $(filter postgres,$(DATABASE))$(filter restarts
 	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE)) $(if $(WORKERS),--workers $(WORKERS))
 
-# Speed, load, growth, cost, beside a floor: writes docs/performance.md. WHAT=latency (load, burst, growth, limits,
-# money, profile) measures a part.
-bench: .venv/.installed-dev
+# Speed, load, growth, cost, beside a floor: writes docs/performance.md. WHAT=latency (load, burst, workers, growth,
+# limits, money, profile) measures a part.
+bench: .venv/.installed-dev $(if $(filter workers,$(or $(WHAT),workers)),postgresql)
 	@.venv/bin/python -m tests.bench $(WHAT)
 
 check: .venv/.installed-dev
@@ -68,13 +68,15 @@ chromium:
 	      fonts-noto-color-emoji; } >/dev/null 2>&1; \
 	  else echo "The tests need chromium on the PATH: install it, then run make test again." >&2; exit 1; fi; }
 
-# They run on a PostgreSQL server of their own. Only its programs are used.
+# They run on a PostgreSQL server of their own, and by way of a PgBouncer. Only the programs are used.
 postgresql:
-	@[ -n "$(wildcard /usr/lib/postgresql/*/bin/initdb)" ] || command -v initdb >/dev/null || { \
+	@{ [ -n "$(wildcard /usr/lib/postgresql/*/bin/initdb)" ] || command -v initdb >/dev/null; } \
+	  && PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing Debian's package postgresql" >&2; \
-	    { apt-get update && apt-get install -y --no-install-recommends postgresql; } >/dev/null 2>&1; \
-	  else echo "The tests need PostgreSQL's server: install it, then run make test again." >&2; exit 1; fi; }
+	    echo "Installing Debian's packages postgresql and pgbouncer" >&2; \
+	    { apt-get update && apt-get install -y --no-install-recommends postgresql pgbouncer; } >/dev/null 2>&1; \
+	  else echo "The tests need PostgreSQL's server and PgBouncer: install them, then run make test again." >&2; \
+	    exit 1; fi; }
 
 # Debian splits venv from Python. A venv made without pip is a half one: it is taken away again.
 .venv/bin/pip:

@@ -1,4 +1,4 @@
-"""python -m bot [serve | sandbox | doctor | manifest | usage | why | export | erase | backup | …]."""
+"""python -m bot [serve | sandbox | doctor | manifest | usage | why | export | erase | backup | copy | …]."""
 
 import argparse
 import asyncio
@@ -102,6 +102,17 @@ def _upkeep_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     )
     restore.add_argument("path", type=Path)
     restore.add_argument("--yes", action="store_true", help="also over a database that holds something")
+    copy = commands.add_parser(
+        "copy",
+        help="copy the database into another one, of SQLite or PostgreSQL, while no Bobbin runs",
+        description="Copies every row, then reads both databases and compares them. Broken off, it goes on "
+        "where it was when the same command is given again; until it is done no Bobbin starts on the copy. "
+        "What is copied stays as it is.",
+    )
+    copy.add_argument("--from", dest="source", required=True, metavar="URL", help="what is copied")
+    copy.add_argument(
+        "--to", default="", metavar="URL", help="an empty database (by default the one of DATABASE_URL)"
+    )
     commands.add_parser("migrate", help="bring the database to this version's schema")
 
 
@@ -144,6 +155,13 @@ def _restore(arguments: argparse.Namespace) -> int:
     return _printed(restore(_url(), arguments.path, sure=arguments.yes))
 
 
+def _copy(arguments: argparse.Namespace) -> int:
+    from bot.upkeep import copy  # noqa: PLC0415
+
+    configure_logging("WARNING", "console")
+    return _printed(copy(arguments.source, arguments.to or _url()))
+
+
 def _migrate(_: argparse.Namespace) -> int:
     from bot.upkeep import migrate  # noqa: PLC0415
 
@@ -155,6 +173,7 @@ _UPKEEP = {
     "erase": _erase,
     "backup": _backup,
     "restore": _restore,
+    "copy": _copy,
     "migrate": _migrate,
 }
 

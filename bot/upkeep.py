@@ -1,4 +1,4 @@
-"""`python -m bot erase | backup | restore | migrate`: what an operator does with what Bobbin keeps."""
+"""`python -m bot erase | backup | restore | copy | migrate`: what an operator does with what Bobbin keeps."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from bot.insight import Erased
 from bot.places import Place
 from bot.progress import progress
 from storage import backup as copies
-from storage import database_path, erasable, migrated, open_store, order_book, teams, thread_at
+from storage import copied, database_path, erasable, migrated, open_store, order_book, teams, thread_at
 from storage.connector import dialect_of
 
 _ORDER_SECONDS = 60.0
@@ -105,6 +105,18 @@ async def migrate(url: str) -> str:
     if not applied:
         return "Nothing to migrate: the database has this Bobbin's schema."
     return "\n".join(f"Migrated: {name}" for name in applied)
+
+
+async def copy(source: str, target: str) -> str:
+    """Copy one database into another one, or go on with that. Raises `BadConfiguration`, `StoreError`s."""
+    counts = await copied(source, target, progress)
+    return "\n".join(
+        [
+            f"Copied {sum(counts.values()):,} rows, and compared each with what was copied.",
+            *(f"  {name:<16}{count:>12,}" for name, count in sorted(counts.items()) if count),
+            "Set DATABASE_URL to the new one, and start Bobbin. None on the old one: both would answer.",
+        ]
+    )
 
 
 def _counted(erased: Erased) -> str:

@@ -1,21 +1,21 @@
 """Keeps conversations in a database: `open_store(url)`; `spending(url, …)` reads what they cost."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
 from bot.conversation import ThreadKey
 from bot.dossier import Dossier
-from bot.errors import BadConfiguration, StoreUnavailable
+from bot.errors import BadConfiguration, StoreError, StoreForeign, StoreUnavailable
 from bot.insight import Erased
 from bot.ports import Spending, Store
-from storage import erasure, hearing, inspect, ledger, migrate, why, workers
+from storage import copying, erasure, hearing, inspect, ledger, migrate, why, workers
 from storage.connector import Connector, dialect_of
 from storage.orders import Orders
 from storage.queries import load
-from storage.reader import open_reader
+from storage.reader import open_held, open_reader
 from storage.sqlite import SQLite
 from storage.sqlite_file import holder
 from storage.store import ConversationStore
@@ -53,21 +53,24 @@ async def _reading(url: str) -> AsyncIterator[Connector]:
         return
     connector = await _open(url, 0)
     try:
-        if await connector.version() < len(migrate.migrations("postgres")):
+        version = await connector.version()
+        migrate.refuse_unfinished(version)
+        if version < len(migrate.migrations("postgres")):
             raise StoreUnavailable("an older Bobbin left the database: start this one once")
         yield connector
     finally:
         await connector.close()
 
 
-async def _open(url: str, lock_seconds: float) -> Connector:
+async def _open(url: str, lock_seconds: float, queries: Mapping[str, str] | None = None) -> Connector:
+    queries = queries or load(dialect_of(url))
     if dialect_of(url) == "sqlite":
-        return await SQLite.open(database_path(url), load("sqlite"), lock_seconds=lock_seconds)
+        return await SQLite.open(database_path(url), queries, lock_seconds=lock_seconds)
     try:
         from storage.postgres import Postgres  # noqa: PLC0415  an extra: who uses SQLite need not have it
     except ImportError as error:
         raise BadConfiguration([f"DATABASE_URL: {_EXTRA}"]) from error
-    return await Postgres.open(url, load("postgres"))
+    return await Postgres.open(url, queries)
 
 
 _EXTRA = (
@@ -146,6 +149,54 @@ async def migrated(url: str) -> list[str]:
         return await migrate.migrate(connector)
     finally:
         await connector.close()
+
+
+async def copied(source: str, target: str, progress: copying.Progress) -> dict[str, int]:
+    """Copy the database at one URL into the one at another, or go on with that; the rows of each table.
+
+    Raises `BadConfiguration` where a URL or what stands there is not fit for it, and `StoreError`s.
+    """
+    places = []
+    for name, url in (("--from", source), ("--to", target)):
+        with _named(name):
+            places.append(database_path(url).resolve() if dialect_of(url) == "sqlite" else url)
+    if places[0] == places[1]:
+        raise BadConfiguration(["--from and --to are the same database"])
+    async with _end("--from", source) as one, _end("--to", target) as other:
+        try:
+            return await copying.copy(one, other, progress)
+        except StoreForeign as error:
+            raise BadConfiguration([str(error)]) from error
+
+
+@asynccontextmanager
+async def _end(name: str, url: str) -> AsyncIterator[copying.End]:
+    """Open one of the two databases of a copy: what is copied is only read."""
+    queries = dict(load(dialect_of(url)))
+    async with AsyncExitStack() as resources:
+        with _named(name):
+            if name == "--from" and dialect_of(url) == "sqlite":
+                reader = open_held(database_path(url), queries)
+                connector: Connector = await resources.enter_async_context(reader)
+            else:
+                connector = await _open(url, 0, queries)
+                resources.push_async_callback(connector.close)
+        yield copying.End(connector, queries)
+
+
+@contextmanager
+def _named(end: str) -> Iterator[None]:
+    """Say of which of two databases an error is."""
+    try:
+        yield
+    except BadConfiguration as error:
+        raise BadConfiguration(
+            [problem.replace("DATABASE_URL", end, 1) for problem in error.problems]
+        ) from error
+    except StoreForeign as error:
+        raise BadConfiguration([f"{end}: {error}"]) from error
+    except StoreError as error:
+        raise type(error)(f"{end}: {error}") from error
 
 
 def order_book(url: str) -> Orders | None:

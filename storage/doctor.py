@@ -15,7 +15,7 @@ from pathlib import Path
 from bot.checks import Check, Outcome
 from bot.errors import StoreError, StoreForeign, StoreInUse
 from storage.connector import dialect_of
-from storage.migrate import migrations
+from storage.migrate import FINISH, UNFINISHED, migrations
 from storage.queries import load
 from storage.reader import open_reader
 from storage.sqlite import _WAL_RESET_FIXED, SQLite
@@ -122,6 +122,8 @@ def _place(path: Path, folder: Path, refused: str) -> Check:
 
 def _schema(version: int, found: str) -> Check:
     known = len(migrations("sqlite"))
+    if version < 0:
+        return Check("database", "failed", UNFINISHED, FINISH)
     if version > known + 1:
         found = f"{found}, but its schema {version} is newer than this Bobbin's ({known})"
         return Check("database", "failed", found, "install the newer Bobbin again, or restore a backup")

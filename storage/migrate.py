@@ -26,12 +26,23 @@ def migrations(dialect: Dialect) -> list[Path]:
     return scripts
 
 
+UNFINISHED = "a copy into this database was begun and is not finished"
+FINISH = "give the same command `python -m bot copy` again: no Bobbin uses it before"
+
+
+def refuse_unfinished(version: int) -> None:
+    """Raise `StoreForeign` for the version of a database that is half a copy (storage/copying.py)."""
+    if version < 0:
+        raise StoreForeign(f"{UNFINISHED}: {FINISH}")
+
+
 async def migrate(connector: Connector) -> list[str]:
     """Apply what is missing, each migration in a transaction of its own; returns their names.
 
-    Raises `StoreForeign` for a database more than one step newer than this code.
+    Raises `StoreForeign` for a database more than one step newer than this code, or half a copy.
     """
     version = await connector.version()
+    refuse_unfinished(version)
     scripts = migrations(connector.dialect)
     if version > len(scripts) + 1:
         raise StoreForeign(

@@ -6,8 +6,9 @@ is run again, for some seconds. Where the connection breaks during COMMIT, the s
 what became of that very transaction; where it cannot tell, the caller is told that nobody knows, which is
 never taken for a commit.
 
-It works behind PgBouncer in transaction mode too: nothing is kept in a session, no statement is prepared;
-only LISTEN is not heard there, and what it tells is found by looking once a second.
+It works behind PgBouncer in transaction mode too: nothing is kept in a session, and statements are prepared
+only where nothing stands between; only LISTEN is not heard there, and what it tells is found by looking once
+a second.
 """
 
 import asyncio

@@ -1274,6 +1274,43 @@ SELECT (SELECT count(*) FROM conversation WHERE team_id <> '') AS threads, (SELE
     (SELECT count(*) FROM message) AS messages, (SELECT count(*) FROM file) AS files,
     (SELECT count(*) FROM call) AS calls
 
+-- columns
+-- The tables: of each column, its place in the primary key (0: none), the table it refers to, and its kind in
+-- PostgreSQL's words.
+SELECT t.name AS "table", c.name AS "column", c.pk AS key, f."table" AS refers,
+    CASE c.type WHEN 'INTEGER' THEN 'bigint' WHEN 'BLOB' THEN 'bytea' ELSE 'text' END AS kind
+FROM pragma_table_list t JOIN pragma_table_info(t.name) c
+    LEFT JOIN pragma_foreign_key_list(t.name) f ON f."from" = c.name
+WHERE t.schema = 'main' AND t.type = 'table' AND substr(t.name, 1, 7) <> 'sqlite_'
+
+-- columns [postgres]
+-- The table of the version is none of those that have rows.
+SELECT t.relname AS "table", a.attname AS "column", coalesce(array_position(p.conkey, a.attnum), 0) AS key,
+    r.relname AS refers, replace(format_type(a.atttypid, NULL), 'integer', 'bigint') AS kind
+FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = current_schema()
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_constraint p ON p.conrelid = t.oid AND p.contype = 'p'
+    LEFT JOIN pg_constraint f ON f.conrelid = t.oid AND f.contype = 'f' AND a.attnum = ANY(f.conkey)
+    LEFT JOIN pg_class r ON r.oid = f.confrelid
+WHERE t.relkind = 'r' AND t.relname <> 'bobbin'
+
+-- hold_version
+-- The version, which tells a copy that its database is still its own.
+SELECT user_version AS version FROM pragma_user_version
+
+-- hold_version [postgres]
+-- One copy at a time.
+SELECT version FROM bobbin FOR UPDATE
+
+-- at_work
+-- The lock on the file tells that.
+SELECT 0 AS workers
+
+-- at_work [postgres]
+-- Each worker has one connection on which it listens.
+SELECT count(*) AS workers FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'bobbin listening'
+
 -- thread_lines
 -- A thread as it is kept, in the order in which it was said.
 SELECT m.ts, m.role, m.user_id, m.text, m.files, m.edit_ts

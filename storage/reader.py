@@ -1,6 +1,7 @@
 """Reads a SQLite database beside the process that owns it: it takes no lock and changes no word."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -8,18 +9,18 @@ from pathlib import Path
 import aiosqlite
 
 from bot.errors import StoreUnavailable
-from storage.migrate import migrations
+from storage.migrate import migrations, refuse_unfinished
 from storage.queries import load
 from storage.sqlite import SQLite, _hop, _prepare_reader
-from storage.sqlite_file import refuse_foreign
+from storage.sqlite_file import lock_file, private, refuse_foreign
 
 
 @asynccontextmanager
-async def open_reader(path: Path) -> AsyncIterator[SQLite]:
-    """Open the file for `Connector.read` alone.
+async def open_reader(path: Path, queries: Mapping[str, str] | None = None) -> AsyncIterator[SQLite]:
+    """Open the file for `Connector.read` alone; `queries` in the place of Bobbin's own.
 
     Raises `StoreUnavailable` where there is none, or one that an older Bobbin left; `StoreForeign` where
-    it is not Bobbin's.
+    it is not Bobbin's, or half a copy.
     """
     path = path.absolute()  # noqa: ASYNC240  asks no disk
     if not path.is_file():
@@ -34,7 +35,26 @@ async def open_reader(path: Path) -> AsyncIterator[SQLite]:
         except (OSError, aiosqlite.Error) as error:
             raise StoreUnavailable(f"{path}: it cannot be read: {error}") from error
         await _hop(path, connection, partial(_prepare_reader, path))
-        reader = SQLite(path, load("sqlite"), connection, connection, AsyncExitStack())
-        if await reader.version() < len(migrations("sqlite")):
+        reader = SQLite(path, queries or load("sqlite"), connection, connection, AsyncExitStack())
+        version = await reader.version()
+        refuse_unfinished(version)
+        if version < len(migrations("sqlite")):
             raise StoreUnavailable(f"{path}: an older Bobbin left it: start this one once")
+        yield reader
+
+
+@asynccontextmanager
+async def open_held(path: Path, queries: Mapping[str, str]) -> AsyncIterator[SQLite]:
+    """Open the file for reading, and hold it against every other process meanwhile.
+
+    Raises as `open_reader`, and `StoreInUse` where a Bobbin runs on it.
+    """
+    async with open_reader(path, queries) as reader, AsyncExitStack() as resources:
+        path = path.absolute()  # noqa: ASYNC240  asks no disk
+        try:
+            lock = private(path.with_name(path.name + ".lock"))
+        except OSError as error:
+            raise StoreUnavailable(f"{path}: {error.strerror}: let me write to its directory") from error
+        resources.callback(os.close, lock)
+        await lock_file(lock, path, 0)
         yield reader

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from bot.checks import Check
 from bot.errors import BadConfiguration, StoreError
 from storage.connector import Query, Row, Transaction
-from storage.migrate import migrations
+from storage.migrate import FINISH, UNFINISHED, migrations
 from storage.postgres import CONNECTIONS, Postgres
 from storage.queries import load
 
@@ -39,6 +39,8 @@ def _schema(version: int, *, writable: bool) -> Check:
     if not writable:
         todo = "connect to the primary server, as the user that owns the tables"
         return Check("database", "failed", "it cannot be written", todo)
+    if version < 0:
+        return Check("database", "failed", UNFINISHED, FINISH)
     if version > known + 1:
         found = f"its schema {version} is newer than this Bobbin's ({known})"
         return Check("database", "failed", found, "install the newer Bobbin again, or restore a backup")

@@ -28,9 +28,20 @@ _SERVER: Mapping[str, Any] = {
 SESSION: Mapping[str, Any] = {"autocommit": True, "prepare_threshold": None, "row_factory": dict_row}
 
 
+_PREPARE_AFTER = 3
+
+
 async def configure(connection: Connection) -> None:
-    """Set up a connection of the pool."""
+    """Set up a connection of the pool.
+
+    Queries that come again are prepared, which halves what the server does for them; but not where something
+    stands between, such as PgBouncer, which may give each transaction another connection. That shows by the
+    number of the server's process: what stands between has told one of its own.
+    """
     connection.adapters.register_loader("numeric", _Whole)
+    cursor = await connection.execute("SELECT pg_backend_pid() AS pid")
+    if (row := await cursor.fetchone()) and row["pid"] == connection.info.backend_pid:
+        connection.prepare_threshold = _PREPARE_AFTER
 
 
 def arguments(url: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""python -m tests.bench [latency load burst growth limits money profile]: `make bench`.
+"""python -m tests.bench [latency load burst workers growth limits money profile]: `make bench`.
 
 Measures, prints, and writes each part's section of docs/performance.md. A part that fails is told of in its
 section, and does not keep the others from being measured.
@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from time import monotonic
 
-from tests.bench import burst, growth, latency, limits, load, money, profiled
+from tests.bench import burst, growth, latency, limits, load, money, profiled, workers
 from tests.bench.figures import Section
 from tests.bench.page import write
 
@@ -21,6 +21,7 @@ PARTS = {
     "latency": latency.measure,
     "load": load.measure,
     "burst": burst.measure,
+    "workers": workers.measure,
     "growth": growth.measure,
     "limits": limits.measure,
     "money": money.measure,

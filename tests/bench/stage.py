@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,11 +124,15 @@ class Walk:
 
 
 class Stage:
-    """One bot between servers of its own, started at `began`. `people` ask in `channels`."""
+    """One bot between servers of its own, started at `began`. `people` ask in `channels`.
 
-    def __init__(self, name: str, slack: Slack, bedrock: Timed, bot: Bobbin, began: float) -> None:
+    There may be several workers of it; `bot` is the first.
+    """
+
+    def __init__(self, name: str, slack: Slack, bedrock: Timed, bots: Sequence[Bobbin], began: float) -> None:
         self.began = began
-        self.name, self.slack, self.bedrock, self.bot = name, slack, bedrock, bot
+        self.name, self.slack, self.bedrock, self.bot = name, slack, bedrock, bots[0]
+        self.bots = bots
         self.people = [slack.add_person(f"Person {number}") for number in range(_PEOPLE)]
         self.channels = [slack.add_channel(f"room{n}", members=self.people) for n in range(_CHANNELS)]
         self._asked: dict[str, Walk] = {}  # by the ts of the question
@@ -144,8 +148,9 @@ class Stage:
         return self.bot.process.pid
 
     def usage(self) -> Usage:
-        """What the bot has used so far."""
-        return usage(self.pid)
+        """What the bot has used so far, all workers of it together."""
+        used = [usage(bot.process.pid) for bot in self.bots if bot.process is not None]
+        return Usage(sum(each.cpu for each in used), sum(each.rss for each in used))
 
     async def say(self, channel: str = "", thread: str | None = None) -> Walk:
         """Ask one question."""
@@ -240,29 +245,33 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    name: str, folder: Path, *, tiers: bool = False, command: Sequence[str] = (), **settings: str
+    name: str,
+    folder: Path,
+    *,
+    tiers: bool = False,
+    command: Sequence[str] = (),
+    workers: int = 1,
+    **settings: str,
 ) -> AsyncIterator[Stage]:
     """Yield a bot that runs: `BOBBIN` or `FLOOR`."""
-    folder = folder / f"{name}-{time.monotonic_ns()}"
-    await asyncio.to_thread(folder.mkdir, parents=True)
-    slack = Slack(tiers=tiers)
-    await slack.start()
-    try:
-        async with Timed() as bedrock:
-            bot = Bobbin(slack, bedrock, folder, **{**_SETTINGS, **settings})
+    if name == FLOOR:
+        command = [sys.executable, "-m", "tests.bench.floor"]
+    async with AsyncExitStack() as stack:
+        slack = Slack(tiers=tiers)
+        await slack.start()
+        stack.push_async_callback(slack.close)
+        bedrock = await stack.enter_async_context(Timed())
+        began = time.time()
+        bots = []
+        for _ in range(workers):
+            place = folder / f"{name}-{time.monotonic_ns()}"
+            await asyncio.to_thread(place.mkdir, parents=True)
+            bot = Bobbin(slack, bedrock, place, **{**_SETTINGS, **settings})
             bot.forked = False
-            if name == FLOOR:
-                bot.command = [sys.executable, "-m", "tests.bench.floor"]
-            elif command:
-                bot.command = [*command]
-            try:
-                began = time.time()
-                await bot.start()
-                yield Stage(name, slack, bedrock, bot, began)
-            finally:
-                await bot.close()
-    finally:
-        await slack.close()
+            bot.command = [*(command or bot.command)]
+            stack.push_async_callback(bot.close)
+            bots.append(await bot.start())
+        yield Stage(name, slack, bedrock, bots, began)
 
 
 _SETTINGS = {

@@ -1,23 +1,39 @@
-"""Bobbin on PostgreSQL: one worker, killed in between; then two on one database."""
+"""Bobbin on PostgreSQL: one worker, killed in between; then two on one database. By PgBouncer as well."""
 
 import asyncio
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.test_crashes import at_rest
+from tests.pgbouncer import pooled
+from tests.postgres import Server
 
 LONG = "Four score and seven years ago. " * 12
 
 
+@pytest.fixture(params=["the server", "PgBouncer"])
+def database(request: Any, emptied: Callable[[], str], postgres: Server) -> Iterator[str]:
+    """The URL of an empty database, straight on or where transactions share few connections."""
+    url = emptied()
+    if request.param == "the server":
+        yield url
+        return
+    with pooled(postgres, url.rpartition("/")[2]) as by_way:
+        yield by_way
+
+
 async def test_a_dialogue_goes_on_after_a_kill_in_the_middle_of_an_answer(
-    make: Callable[..., Bobbin], emptied: Callable[[], str], slack: Slack, bedrock: Bedrock
+    make: Callable[..., Bobbin], database: str, slack: Slack, bedrock: Bedrock
 ) -> None:
-    bobbin = await make(DATABASE_URL=emptied(), LEASE_SECONDS="1.5").start()
+    bobbin = await make(DATABASE_URL=database, LEASE_SECONDS="1.5").start()
     slack.deliver_twice()
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
@@ -47,12 +63,13 @@ async def test_a_dialogue_goes_on_after_a_kill_in_the_middle_of_an_answer(
 
 
 async def test_two_workers_share_the_threads_and_a_stop_reaches_the_one_that_answers(
-    make: Callable[..., Bobbin], emptied: Callable[[], str], slack: Slack, bedrock: Bedrock
+    make: Callable[..., Bobbin], database: str, slack: Slack, bedrock: Bedrock
 ) -> None:
     """Heartbeats come in minutes: it is not by them that a worker learns of a stop."""
-    url = emptied()
     # Both start at once, and both want to make the tables.
-    workers = [make(DATABASE_URL=url, LEASE_SECONDS="3000", MAX_CONCURRENT_ANSWERS="6") for _ in range(2)]
+    workers = [
+        make(DATABASE_URL=database, LEASE_SECONDS="3000", MAX_CONCURRENT_ANSWERS="6") for _ in range(2)
+    ]
     await asyncio.gather(*(worker.start() for worker in workers))
     await slack.wait_for(lambda: slack.connected == 2)
     people = [slack.add_person(f"Person {number}") for number in range(10)]

@@ -13,7 +13,7 @@ import pytest
 from bot.conversation import Message, Text, ThreadKey
 from bot.errors import BrokenStream, EmptyAnswer, ModelBusy, ModelError, OverBudget
 from bot.events import Posted
-from bot.ledger import TYPICAL_OUTPUT, Ledger
+from bot.ledger import TYPICAL_OUTPUT, Ledger, call_id
 from bot.policy import Rules, decide
 from bot.ports import (
     Answer,
@@ -194,6 +194,14 @@ async def test_a_call_is_estimated_as_what_the_cache_makes_of_it(
 ):
     used = desk.ledger(Script()).estimate(await desk.turn(), "answer", request_).usage
     assert (used.input, used.cache_read, used.cache_write, used.cache_write_1h) == estimated
+
+
+def test_calls_that_begin_at_the_same_moment_in_different_workers_have_ids_of_their_own():
+    now = 1_795_000_000_123_456_789
+    turns = range(1_000_000, 1_100_000)
+    assert len({call_id(now, turn) for turn in turns}) == len(turns)
+    assert max(call_id(now, turn) for turn in turns) < call_id(now + 200_000, 1) < 2**63
+    assert abs(call_id(now, 17) - now) < 2**17  # as those that were booked before, which were the time
 
 
 async def test_one_that_is_cancelled_while_it_is_booked_cost_nothing(desk: Desk):

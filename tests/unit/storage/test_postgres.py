@@ -15,6 +15,7 @@ from storage.connector import Query, Transaction
 from storage.migrate import migrate, migrations
 from storage.postgres import Postgres
 from storage.queries import percent
+from tests.pgbouncer import pooled
 
 QUERIES = {
     "create": "CREATE TABLE IF NOT EXISTS "
@@ -29,6 +30,7 @@ QUERIES = {
     "end_me": "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(5)",
     "forget": "DELETE FROM word",
     "tell": "SELECT pg_notify('bobbin', '')",
+    "prepared": "SELECT count(*) AS count FROM pg_prepared_statements",
     "unsynced": "SET LOCAL synchronous_commit = off",
     "synced": "SHOW synchronous_commit",
 }
@@ -350,3 +352,39 @@ async def test_what_another_worker_tells_is_heard_also_after_a_break(
             with psycopg.connect(_url(database), autocommit=True) as killer:
                 killer.execute(QUERIES["terminate"].encode())
             await database.news()
+
+
+# ---------------------------------------------------------------- by way of PgBouncer
+
+
+async def prepared(connector: Postgres) -> int:
+    """How many statements its connections prepared for a query that came often."""
+    await asyncio.gather(*(connector.read(ask, "all") for _ in range(60)))
+    counts = await asyncio.gather(*(connector.read(ask, "prepared") for _ in range(30)))
+    return max(int(row["count"]) for [row] in counts)
+
+
+async def test_what_comes_often_is_prepared(database: Postgres) -> None:
+    assert await prepared(database) > 0
+
+
+async def test_nothing_is_prepared_where_transactions_share_connections(url: str, postgres: Any) -> None:
+    with pooled(postgres, url.rpartition("/")[2]) as by_way:
+        async with opened(by_way) as connector:
+            assert await prepared(connector) == 0
+            await connector.write(add, (1, "one"))
+            assert await words(connector) == [(1, "one")]
+
+
+async def test_news_is_not_heard_there_and_is_no_error(url: str, postgres: Any) -> None:
+    with pooled(postgres, url.rpartition("/")[2]) as by_way:
+        async with opened(by_way) as listening, opened(url) as telling:
+            async with asyncio.timeout(10):
+                await listening.news()  # it has begun to listen
+            hearing = asyncio.ensure_future(listening.news())
+            for _ in range(10):
+                await telling.write(ask, "tell")
+                await listening.write(ask, "tell")
+            assert await words(listening) == []
+            assert not hearing.done()
+            hearing.cancel()

@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def main() -> int:
         return _serve() if command == "serve" else _sandbox(sandbox, by_requests=arguments.http)
     except (BadConfiguration, StoreForeign) as error:
         problems = error.problems if isinstance(error, BadConfiguration) else [f"DATABASE_URL: {error}"]
-        print("Bobbin cannot start with these settings:", *problems, sep="\n  ", file=sys.stderr)  # noqa: T201  what a person reads
+        does = "start" if command in ("serve", "sandbox") else "do this"
+        print(f"Bobbin cannot {does} with these settings:", *problems, sep="\n  ", file=sys.stderr)  # noqa: T201  what a person reads
         return BAD_CONFIGURATION
     except BobbinError as error:
         print(f"Bobbin stops: {error}", file=sys.stderr)  # noqa: T201  what a person reads
@@ -230,11 +232,17 @@ def _usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
 
 
 def _why(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from bot.slack.presence import absence  # noqa: PLC0415
     from bot.why import Unclear, why  # noqa: PLC0415
 
-    url = Settings.load(need_slack=False).database_url
     try:
-        report, found = asyncio.run(why(url, arguments.what, as_json=arguments.json))
+        settings = Settings.load()
+        absent = partial(absence, settings.slack_bot_token.get_secret_value(), settings.slack_api_url)
+    except BadConfiguration:
+        settings, absent = Settings.load(need_slack=False), None
+    work = why(settings.database_url, arguments.what, as_json=arguments.json, absence=absent)
+    try:
+        report, found = asyncio.run(work)
     except Unclear as error:
         parser.error(str(error))
     print(report)  # noqa: T201  the command's result

@@ -169,6 +169,7 @@ class Process:
             slots=settings.max_concurrent_answers,
             beat=partial(beat, "dispatch"),
             claimed=waiting.claimed,
+            may=lambda: not slack.api.refused,
         )
         wake, later = self._dispatcher.wake, self._background.later
         erasing = Erasing(store, workspace, slack.me.team, wake)
@@ -196,6 +197,10 @@ class Process:
         async def share() -> None:
             slack.api.pacer.share(await store.workers())
 
+        async def token() -> None:
+            if await slack.readmitted():
+                wake()
+
         chores: list[tuple[float, str, Callable[[], Coroutine[Any, Any, None]], float | None]] = [
             (HEARD_SECONDS, "heard", gaps.note, None),  # it waits for a socket,
             (HEARD_SECONDS, "gaps", gaps.catch_up, None),  # and it for a gap
@@ -203,6 +208,7 @@ class Process:
             (SWEEP_SECONDS, "sweep", recovery.sweep, _SWEEP_PATIENCE),
             (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
             (_SHARE_SECONDS, "share", share, _PATIENCE),
+            (_TOKEN_SECONDS, "token", token, _PATIENCE),
         ]
         if (orders := order_book(settings.database_url)) is not None:
             chores.append((ORDERS_SECONDS, "orders", partial(erasing.obey, orders), _PATIENCE))
@@ -273,6 +279,7 @@ _SWEEP_PATIENCE = 600.0
 _BACKGROUND_SECONDS = 1.0
 _SHARE_SECONDS = 10.0
 _REFUSED_SECONDS = 5.0
+_TOKEN_SECONDS = 15.0
 
 
 async def _did(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:

@@ -72,7 +72,10 @@ CAUSES: Mapping[str, Verdict] = {
     ),
     "BadCredentials": (
         "AWS does not take the credentials: they are missing, wrong or expired.",
-        "renew them, or give the machine a role; python -m bot doctor tells whose they are",
+        (
+            "renew them, or give the machine a role; where they are good the clock is wrong, and with it "
+            "every signature: python -m bot doctor tells whose they are, and how far off the clock is"
+        ),
     ),
     "BadRequest": (
         "Bedrock refused the request for a reason that is Bobbin's to mend.",

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from bot.causes import BUDGETS, CAUSES, ENDINGS, Verdict
 from bot.dossier import Asked, Dossier, Said
 from bot.trail import Step
 
 _RISKY = 2
-_DEAF_MS = 120_000
+DEAF_SECONDS = 120
 """A running Bobbin notes twice a minute that it hears."""
 
 
@@ -68,6 +69,25 @@ def verdict(dossier: Dossier) -> Verdict:
     return "Answered.", ""
 
 
+def unheard(silent: float, *, runs: bool = True) -> Verdict | None:
+    """Why nothing comes, by the seconds since anything could; None where it may come any moment."""
+    if not runs:
+        return (
+            "No Bobbin runs on this database.",
+            "start it: what Slack delivers again, and DMs and lively threads of the last day, are answered",
+        )
+    if silent <= DEAF_SECONDS:
+        return None
+    since = "yet" if silent == inf else f"for {_seconds(int(silent * 1000))}"
+    return (
+        f"No running Bobbin has heard this workspace {since}.",
+        (
+            "start Bobbin, or look into its log: the socket to Slack is not open; python -m bot doctor "
+            "tells what is in the way"
+        ),
+    )
+
+
 # ---------------------------------------------------------------- what went wrong
 
 
@@ -87,17 +107,15 @@ def _waiting(dossier: Dossier) -> Verdict:
         if dossier.state == "waiting":
             return f"It waits for the answer before it in its thread (T{line.open_turn}).", ""
         return _at_work(dossier)
-    silent = now - line.heard_at
-    if line.heard_at and silent > _DEAF_MS:
-        return (
-            f"No running Bobbin has heard this workspace for {_seconds(silent)}.",
-            "start Bobbin, or look into its log: the socket to Slack is not open",
-        )
+    if line.heard_at and (silence := unheard((now - line.heard_at) / 1000)) is not None:
+        return silence
     if line.owner:
         return (
             f"The process that worked on it ({line.owner}) gives no sign of life: it died or was frozen.",
             "nothing: the next process that looks takes it up; if none does, none runs",
         )
+    if _put_off_for(dossier).startswith("SlackTokenRefused"):
+        return CAUSES["SlackTokenRefused"]
     if line.not_before > now:
         wait = _seconds(line.not_before - now)
         return _put_off(dossier, wait)
@@ -118,7 +136,10 @@ def _waiting(dossier: Dossier) -> Verdict:
         ),
         "raise MAX_CONCURRENT_ANSWERS if that lasts, or look why the answers before it are slow"
         if line.running
-        else "nothing, if it has just come; if it stays so, no Bobbin runs: start it",
+        else (
+            "nothing, if it has just come; if it stays so no Bobbin runs, or Slack refuses its token: "
+            "python -m bot doctor tells which"
+        ),
     )
 
 
@@ -137,18 +158,22 @@ def _at_work(dossier: Dossier) -> Verdict:
     return f"{working}: the model was not asked yet.", ""
 
 
-def _put_off(dossier: Dossier, wait: str) -> Verdict:
+def _put_off_for(dossier: Dossier) -> str:
+    """The error that it was put off for since it was claimed last; empty: none."""
     for step in reversed(dossier.steps):
         if step.what == "put off":
-            name, _, told = step.detail.partition(": ")
-            if name.startswith("Slack"):
-                return f"Slack was out of reach or limits us ({told}): it goes on in {wait}.", ""
-            return (
-                f"The database was out of reach ({told}): it goes on in {wait}.",
-                "look at its disk and locks",
-            )
+            return step.detail
         if step.what in ("claimed", "resumed", "died", "again"):
             break
+    return ""
+
+
+def _put_off(dossier: Dossier, wait: str) -> Verdict:
+    name, _, told = _put_off_for(dossier).partition(": ")
+    if name.startswith("Slack"):
+        return f"Slack was out of reach or limits us ({told}): it goes on in {wait}.", ""
+    if name:
+        return f"The database was out of reach ({told}): it goes on in {wait}.", "look at its disk and locks"
     return (
         (
             f"Its process ended while it worked on it: it goes on in {wait}, when the last Slack "

@@ -24,7 +24,7 @@ _AFTER_ERROR_SECONDS = 1.0
 class Dispatcher:
     """Gives every free slot to the conversation whose turn it is. `slots`: answers at once.
 
-    `claimed` is told of each conversation before its turn begins.
+    `claimed` is told of each conversation before its turn begins; `may` says whether any may begin now.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class Dispatcher:
         slots: int,
         beat: Callable[[], None] = lambda: None,
         claimed: Callable[[int], None] = lambda _: None,
+        may: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._turns = turns
@@ -43,6 +44,7 @@ class Dispatcher:
         self._slots = slots
         self._beat = beat
         self._claimed = claimed
+        self._may = may
         # By task: after a freeze the same turn may be claimed again while its stale run still ends.
         self._running: dict[asyncio.Task[None], tuple[int, Lease]] = {}
         self._news = asyncio.Event()
@@ -129,7 +131,7 @@ class Dispatcher:
                 lease.end(asked[turn])
 
     async def _fill(self) -> None:
-        while (free := self._slots - len(self._running)) > 0 and not self._draining:
+        while (free := self._slots - len(self._running)) > 0 and not self._draining and self._may():
             wanted = min(free, _AT_ONCE)
             async with self._claiming:
                 began = monotonic()

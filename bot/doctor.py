@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from bot import bedrock_doctor
+from bot import bedrock_doctor, running
 from bot.bedrock import Guardrail
 from bot.checks import Check, Clock, Outcome, wrong_settings
 from bot.errors import BadConfiguration, StoreError
@@ -137,8 +137,10 @@ async def _aws(settings: Settings, clock: Clock) -> list[Check]:
 
 
 async def _database(settings: Settings) -> list[Check]:
-    """The budget after the database: the two open the same file."""
-    return [*await storage_doctor.examine(settings.database_url), await _budget(settings)]
+    """One after the other: they open the same file."""
+    url = settings.database_url
+    checks = await storage_doctor.examine(url)
+    return [*checks, await running.examine(url, settings.host, settings.served_port), await _budget(settings)]
 
 
 async def _budget(settings: Settings) -> Check:

@@ -228,6 +228,10 @@ class SlackTokenRefused(SlackError):
     """The token is wrong, expired or revoked."""
 
 
+POSTPONING = (SlackLimited, SlackTokenRefused, SlackUnreachable, StoreUnavailable)
+"""What ends no turn: it is put off until time has mended it, or whoever runs Bobbin."""
+
+
 class StreamClosed(SlackError):
     """The message is not streaming any more: its life ended, or it was stopped before."""
 

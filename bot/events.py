@@ -146,12 +146,31 @@ class Ignored:
 Event = Posted | Edited | Deleted | Stopped | Muted | Invited | Uninstalled
 
 
-_NAME_REFUSED = {ord(c): " " for c in '<>"\n\r\t\v\f\x00\x85\u2028\u2029'}
+UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff"
+)
+"""Characters that nobody sees, as a range of a pattern: they hide, or turn around what stands after them."""
+
+_NAME_REFUSED = {ord(c): " " for c in '<>"\u2028\u2029'} | dict.fromkeys((*range(32), *range(127, 160)), " ")
+_JOINERS = "\u200c\u200d\ufe0e\ufe0f"
+"""They belong to emoji and some alphabets: in those they stay, one at a time."""
+_HIDDEN = re.compile(f"[{UNSEEN}](?<![{_JOINERS}])")
+_NOTHING_JOINED = re.compile(rf"[{_JOINERS}](?<![^\x00-\x7f\u200c\u200d][{_JOINERS}])")
+_MORE = 8
+"""So many times the wanted length is looked at: what is longer is a text, of which this is the title."""
 
 
 def one_line(name: str, longest: int = 80) -> str:
-    """Make a name safe to stand in a tag or a sentence: one line, no angle brackets or quotes."""
-    return " ".join(name.translate(_NAME_REFUSED).split())[:longest]
+    """Make a name safe to stand in a tag or a sentence: one line, no brackets or quotes, nothing unseen.
+
+    >>> one_line("bill\u202efdp\u200b.exe <a>")
+    'billfdp.exe a'
+    """
+    name = name[: _MORE * longest].translate(_NAME_REFUSED)
+    if not name.isascii():
+        name = _NOTHING_JOINED.sub("", _HIDDEN.sub("", name))
+    return " ".join(name.split())[:longest]
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -11,7 +11,7 @@ from typing import Literal
 from unicodedata import normalize
 
 from bot.conversation import Message, Messages, Text, alternate
-from bot.events import Person, one_line
+from bot.events import UNSEEN, Person, one_line
 from bot.files import NO_FILES, Stored, blocks_of, named
 from bot.ports import Line, Summary
 
@@ -192,15 +192,11 @@ def _distinct_names(authors: Iterable[str], people: Mapping[str, Person]) -> dic
 
 def _as_seen(name: str) -> str:
     """A name as people tell it from others: without what nobody sees, look-alike forms and capitals alike."""
-    return " ".join(_ANY_SHAPELESS.sub("", normalize("NFKC", name)).casefold().split())
+    return " ".join(_ANY_UNSEEN.sub("", normalize("NFKC", name)).casefold().split())
 
 
-_SHAPELESS = (
-    "\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0000-\U000e0fff"
-)
-"""Characters that nobody sees: a tag is one for the model with them between its letters, too."""
-_ANY_SHAPELESS = re.compile(f"[{_SHAPELESS}]")
-_BLANK, _UNSEEN = rf"[\s{_SHAPELESS}]*+", f"[{_SHAPELESS}]*"
-_OURS = "|".join(_UNSEEN.join(tag) for tag in ("message", "summary"))
+# A tag is one for the model with unseen characters between its letters, too.
+_ANY_UNSEEN = re.compile(f"[{UNSEEN}]")
+_BLANK, _BETWEEN = rf"[\s{UNSEEN}]*+", f"[{UNSEEN}]*"
+_OURS = "|".join(_BETWEEN.join(tag) for tag in ("message", "summary"))
 _TAG = re.compile(rf"<(?={_BLANK}(?:/{_BLANK})?(?:{_OURS}))", re.IGNORECASE)

@@ -13,6 +13,7 @@ from bot.attachments import Attachments
 from bot.channels import Channels
 from bot.condensing import Condenser, Frame
 from bot.errors import (
+    POSTPONING,
     BadRequest,
     BobbinError,
     BrokenStream,
@@ -21,10 +22,7 @@ from bot.errors import (
     OverBudget,
     SlackError,
     SlackGone,
-    SlackLimited,
-    SlackUnreachable,
     StoreError,
-    StoreUnavailable,
     StreamStopped,
     TooLong,
     TurnGaveUp,
@@ -117,7 +115,7 @@ class Turns:
             if await self._is_forgotten(turn):  # nobody goes on with what it has shown
                 await self._leave(turn, reply)
             await self._give_back(turn, reply, lost=True)
-        except (SlackLimited, SlackUnreachable, StoreError) as error:
+        except (*POSTPONING, StoreError) as error:
             log.warning("turn put off", error=str(error), seconds=_AGAIN_SECONDS)
             trail.note("put off", f"{type(error).__name__}: {error}")
             await self._give_back(turn, reply, delay=_AGAIN_SECONDS)
@@ -125,7 +123,7 @@ class Turns:
             await reply.halt()
 
     async def _to_its_end(self, turn: Turn, lease: Lease, reply: Reply) -> Finish:
-        """Answer, or say why not. What only time can mend is raised: Slack or the database out of reach."""
+        """Answer, or say why not. What puts a turn off is raised: Slack or the database out of reach, …"""
         try:
             return await self._newest_answer(turn, lease, reply)
         except asyncio.CancelledError:
@@ -145,7 +143,7 @@ class Turns:
         except SlackGone:
             await self._leave(turn, reply)
             return Finish("cancelled", reason="the thread or the reply is gone")
-        except (SlackLimited, SlackUnreachable, StoreUnavailable, LeaseLost):
+        except (*POSTPONING, LeaseLost):
             raise
         except BobbinError as error:
             return await self._fail(turn, error, reply)
@@ -344,7 +342,7 @@ class Turns:
         """Show the end of a turn that ends in any case: what Slack refuses for good is only logged."""
         try:
             return await closing
-        except (SlackLimited, SlackUnreachable):
+        except POSTPONING:
             raise
         except SlackError as refusal:
             _log.warning("the end could not be shown", turn=turn.id, error=str(refusal))

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from bot.erasing import forget
-from bot.errors import BobbinError, StoreInUse
+from bot.errors import BadConfiguration, BobbinError, StoreInUse
 from bot.insight import Erased
 from bot.places import Place
 from bot.progress import progress
 from storage import backup as copies
 from storage import copied, database_path, erasable, migrated, open_store, order_book, teams, thread_at
+from storage.connector import dialect_of
 
 _ORDER_SECONDS = 60.0
 _COUNTED = ("messages", "answers", "files", "summaries", "feedback", "names", "threads")
@@ -56,17 +57,26 @@ async def erase(url: str, *, user: str, thread: Place | None, team: str, sure: b
 
 
 async def back_up(url: str, path: Path) -> str:
-    """Copy the database into a new file, beside a running Bobbin. Raises `StoreError`s."""
+    """Copy the database into a new file, beside a running Bobbin.
+
+    Raises `StoreError`s, and `BadConfiguration` for a database that is no file.
+    """
+    source = _file(
+        url, 'pg_dump --format=custom --file=PATH "$DATABASE_URL" copies it, beside a running Bobbin'
+    )
     with progress("Copying the database") as told:
-        counts = await copies.back_up(database_path(url), path, told)
+        counts = await copies.back_up(source, path, told)
     return (
         f"{path}: holds {copies.told_of(counts)}, checked. Whoever can read it can read them: keep it safe."
     )
 
 
 async def restore(url: str, path: Path, *, sure: bool) -> str:
-    """Put a backup in the place of the database. Raises `StoreError`s."""
-    target = database_path(url)
+    """Put a backup in the place of the database. Raises as `back_up`."""
+    target = _file(
+        url,
+        'pg_restore --clean --if-exists --dbname="$DATABASE_URL" PATH puts a copy back, while no Bobbin runs',
+    )
     with progress("Putting the backup in place") as told:
         restored = await copies.restore(path, target, sure=sure, told=told)
     lines = [f"{target}: holds {copies.told_of(restored.counts)}, checked."]
@@ -80,6 +90,13 @@ async def restore(url: str, path: Path, *, sure: bool) -> str:
         "Start Bobbin: what was answered since the backup is looked up in Slack, not answered twice."
     )
     return "\n".join(lines)
+
+
+def _file(url: str, instead: str) -> Path:
+    """Return a database's file. Raises `BadConfiguration`, with what does it `instead`, where it is none."""
+    if dialect_of(url) == "postgres":
+        raise BadConfiguration([f"DATABASE_URL: it names a PostgreSQL, whose own tools do this: {instead}"])
+    return database_path(url)
 
 
 async def migrate(url: str) -> str:

@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from time import time
 
-from bot.diagnosis import Moment, timeline, verdict
+from bot.causes import Verdict
+from bot.diagnosis import Moment, timeline, unheard, verdict
 from bot.dossier import Dossier
 from bot.places import Place, place
 from bot.telemetry import masked
-from storage import dossiers, has_joined
+from storage import dossiers, has_joined, quiet
 
 _TURN = re.compile(r"#?[Tt]?([0-9]{1,18})")
 
@@ -26,12 +28,18 @@ HERE = "The thread is known: Bobbin has joined it, and keeps what is said there.
 HINT = "mention Bobbin there; LOG_LEVEL=DEBUG logs each ignored event with its reason"
 
 
+Absence = Callable[[str], Awaitable[Verdict | None]]
+"""Why nothing of a channel comes to Bobbin, asked of Slack; None: it is there."""
+
+
 class Unclear(Exception):
     """It is no turn and no message."""
 
 
-async def why(url: str, what: str, *, as_json: bool = False) -> tuple[str, bool]:
-    """Return the report, and whether anything was found.
+async def why(
+    url: str, what: str, *, as_json: bool = False, absence: Absence | None = None
+) -> tuple[str, bool]:
+    """Return the report, and whether anything was found. `absence` is asked of what is not kept.
 
     Raises `Unclear` for what names nothing, and `StoreError`s, `BadConfiguration`.
     """
@@ -39,20 +47,36 @@ async def why(url: str, what: str, *, as_json: bool = False) -> tuple[str, bool]
     turn, message = _TURN.fullmatch(what), _place(what)
     if turn is not None:
         found = await dossiers(url, turn=int(turn[1]))
-        unknown = f"There is no turn {what}."
+        unknown, missed = f"There is no turn {what}.", None
     elif message is not None:
         found = await dossiers(url, message=(message.channel, message.ts))
+        missed = None if found else await _missed(url, message, absence)
         here = "" if found or not await has_joined(url, message.channel, message.thread) else HERE
         unknown = f"{UNKNOWN}{here}".rstrip() + f"\nnext   {HINT}"
+        if missed is not None:
+            unknown = f"Nothing is kept of it.\n\nwhy    {missed[0]}\nnext   {missed[1]}"
     else:
         raise Unclear(
             "it takes an error's id (T42), a message's link, or CHANNEL/TS (C0123/1712345678.000100)"
         )
     if as_json:
-        report = json.dumps({"found": [_values(each) for each in found]}, indent=2, ensure_ascii=False)
+        values: dict[str, object] = {"found": [_values(each) for each in found]}
+        if missed is not None:
+            values |= {"why": missed[0], "next": missed[1]}
+        report = json.dumps(values, indent=2, ensure_ascii=False)
     else:
         report = "\n\n".join(map(_report, found)) or unknown
     return masked(report), bool(found)
+
+
+async def _missed(url: str, message: Place, absence: Absence | None) -> Verdict | None:
+    """Why it cannot have come, where that can be told."""
+    if absence is not None and (absent := await absence(message.channel)) is not None:
+        return absent
+    runs, silent = await quiet(url)
+    if time() - float(message.ts) > silent:
+        return None  # it was said while events could come in
+    return unheard(silent, runs=runs)
 
 
 def _place(what: str) -> Place | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +11,13 @@ from bot.dossier import Dossier
 from bot.errors import BadConfiguration, StoreError, StoreForeign, StoreUnavailable
 from bot.insight import Erased
 from bot.ports import Spending, Store
-from storage import copying, erasure, inspect, ledger, migrate, why
+from storage import copying, erasure, hearing, inspect, ledger, migrate, why, workers
 from storage.connector import Connector, dialect_of
 from storage.orders import Orders
 from storage.queries import load
 from storage.reader import open_held, open_reader
 from storage.sqlite import SQLite
+from storage.sqlite_file import holder
 from storage.store import ConversationStore
 
 
@@ -95,6 +97,20 @@ async def has_joined(url: str, channel: str, thread_ts: str) -> bool:
     """Whether Bobbin has joined a thread. Raises as `dossiers` does."""
     async with _reading(url) as reader:
         return await reader.read(why.joined, channel, thread_ts)
+
+
+async def quiet(url: str) -> tuple[bool, float]:
+    """Whether a Bobbin runs on the database, and for how many seconds no event could come in to one.
+
+    Infinitely many where none ever could. Raises as `spending`.
+    """
+    async with _reading(url) as reader:
+        if reader.exclusive:
+            runs = holder(database_path(url)) is not None
+        else:
+            runs = await reader.read(workers.listening) > 0
+        now, heard_at = await reader.read(hearing.last_heard)
+    return runs, (now - heard_at) / 1000 if heard_at else inf
 
 
 async def teams(url: str) -> list[str]:

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.checks import Check, Outcome
@@ -18,9 +19,11 @@ from storage.migrate import FINISH, UNFINISHED, migrations
 from storage.queries import load
 from storage.reader import open_reader
 from storage.sqlite import _WAL_RESET_FIXED, SQLite
+from storage.sqlite_file import Holder, holder
 
 _FULL_BYTES = 64 * 2**20
 _LOW_BYTES = 2**30
+_TRIED_BYTES = 2**16
 
 
 async def examine(url: str) -> list[Check]:
@@ -43,9 +46,11 @@ async def examine(url: str) -> list[Check]:
 def _look(path: Path) -> tuple[list[Check], list[str] | None]:
     """Return what the place shows, and which files others can read; None where there is no database yet."""
     folder = next(each for each in path.parents if each.exists())
-    room = space(folder, shutil.disk_usage(folder).free)
+    refused = _refused(folder)
+    free = shutil.disk_usage(folder).free
     if not path.exists():
-        return [_place(path, folder), room], None
+        return [_place(path, folder, refused), space(folder, free)], None
+    room = space(folder, free, refused)
     if (owner := path.stat().st_uid) != os.getuid():
         # What would be made beside it (the lock) would be closed to Bobbin afterwards.
         found = f"{path}: it belongs to user {owner}, and this is user {os.getuid()}"
@@ -56,12 +61,16 @@ def _look(path: Path) -> tuple[list[Check], list[str] | None]:
 
 async def _database(path: Path, open_to_others: list[str]) -> list[Check]:
     name = "database"
+    more: list[Check] = []
     try:
         try:
             connector = await SQLite.open(path, load("sqlite"), lock_seconds=0)
         except StoreInUse:
+            held = await asyncio.to_thread(holder, path) or Holder()
             async with open_reader(path) as reader:
-                check = _schema(await reader.version(), f"{path}: in use by a running Bobbin: fine")
+                by = f" ({held.owner})" if held.owner else ""
+                check = _schema(await reader.version(), f"{path}: in use by a running Bobbin{by}")
+            more = _others(path, held)
         else:
             try:
                 check = _schema(await connector.version(), f"{path}: writable")
@@ -76,16 +85,36 @@ async def _database(path: Path, open_to_others: list[str]) -> list[Check]:
     except StoreError as error:
         todo = f"let user {os.getuid()} own the file and write to its directory; if damaged, restore a backup"
         return [Check(name, "failed", str(error), todo)]
-    return [check, _private(path, open_to_others)]
+    return [check, *more, _private(path, open_to_others)]
 
 
-def _place(path: Path, folder: Path) -> Check:
-    """Try whether the file could be made, and make none."""
+def _others(path: Path, held: Holder) -> list[Check]:
+    """Name a second process that wanted the file, and had to wait."""
+    if not held.other:
+        return []
+    at = datetime.fromtimestamp(held.wanted_at, UTC)
+    found = f"{held.other} wanted {path} too, at {at:%Y-%m-%d %H:%M} UTC, while {held.owner} has it"
+    todo = (
+        "stop one of the two, or give it a DATABASE_URL of its own: a file is for one Bobbin, and the second "
+        "ends after 20 seconds; several can share a PostgreSQL"
+    )
+    return [Check("second process", "warning", found, todo)]
+
+
+def _refused(folder: Path) -> str:
+    """Try to write there, and leave nothing: why it cannot be done."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"Bobbin")
+            file.write(bytes(_TRIED_BYTES))
     except OSError as error:
-        found = f"{path}: it cannot be made ({error.strerror})"
+        return error.strerror or type(error).__name__
+    return ""
+
+
+def _place(path: Path, folder: Path, refused: str) -> Check:
+    """Judge whether the file could be made."""
+    if refused:
+        found = f"{path}: it cannot be made ({refused})"
         todo = f"let user {os.getuid()} write to {folder}, or set DATABASE_URL to another place"
         return Check("database", "failed", found, todo)
     return Check("database", "ok", f"{path}: none yet; the first start makes it")
@@ -119,8 +148,12 @@ def _private(path: Path, open_to_others: list[str]) -> Check:
     return Check(name, "warning", "others on this machine could read it until now", todo)
 
 
-def space(folder: Path, free: int) -> Check:
-    """Judge the free bytes of a disk."""
+def space(folder: Path, free: int, refused: str = "") -> Check:
+    """Judge the free bytes of a disk, and what it said to a file that was tried."""
+    if refused:
+        found = f"nothing can be written to {folder} ({refused})"
+        todo = f"free some space there, and let user {os.getuid()} write: Bobbin goes on by itself"
+        return Check("disk space", "failed", found, todo)
     outcome: Outcome = "failed" if free < _FULL_BYTES else "warning" if free < _LOW_BYTES else "ok"
     todo = (
         "" if outcome == "ok" else f"free some space on the disk of {folder}: Bobbin stops where it is full"

@@ -14,6 +14,12 @@ def heard(team: str, longest: int) -> Transaction[Gap | None]:
     return None if since is None else Gap(since / 1000, rows[0]["gaps"])
 
 
+def last_heard() -> Transaction[tuple[int, int]]:
+    """Now, and when events of any workspace could last come in; both in milliseconds, 0: never."""
+    now = yield from clock()
+    return now, (yield Query("last_heard_of_all"))[0]["heard_at"] or 0
+
+
 def channels(team: str, limit: int) -> Transaction[list[str]]:
     """Where Bobbin is used, the newest first."""
     return [row["channel_id"] for row in (yield Query("channels", {"team": team, "limit": limit}))]

@@ -49,6 +49,14 @@ def lose(older: int = 0) -> Transaction[None]:
     yield Query("lose_calls", {"now": now, "before": now - older})
 
 
+def close_days() -> Transaction[None]:
+    """Sum up the days of this month of which no call is to be settled any more."""
+    now = yield from clock()
+    (day, _), (month, _) = times(now)
+    for team in (yield Query("spenders")):
+        yield Query("close_days", {"team": team["id"], "since": month, "before": day - DAY})
+
+
 def spending(by: str, since: int) -> Transaction[list[Row]]:
     """What was spent since this moment (Unix milliseconds), by user, channel, model or day."""
     return (yield Query("spending", {"by": by, "since": since}))

@@ -729,8 +729,30 @@ SELECT coalesce(sum(micro_usd), 0) AS used FROM call
 WHERE team_id = :team AND user_id = :user AND started_at >= :since
 
 -- spent_by_team
--- The same of a whole workspace.
-SELECT coalesce(sum(micro_usd), 0) AS used FROM call WHERE team_id = :team AND started_at >= :since
+-- The same of a whole workspace: on the days that are closed, and in the calls since.
+WITH closed AS (SELECT coalesce(max(day) + 86400000, 0) AS until FROM spent_day WHERE team_id = :team)
+SELECT coalesce((SELECT sum(micro_usd) FROM spent_day WHERE team_id = :team AND day >= :since), 0)
+    + coalesce((SELECT sum(micro_usd) FROM call WHERE team_id = :team AND started_at >=
+        (SELECT CASE WHEN until > :since THEN until ELSE :since END FROM closed)), 0) AS used
+
+-- spenders
+-- The workspaces with calls.
+WITH RECURSIVE team(id) AS (
+    SELECT min(team_id) FROM call
+    UNION ALL SELECT (SELECT min(c.team_id) FROM call c WHERE c.team_id > team.id) FROM team
+        WHERE team.id IS NOT NULL
+)
+SELECT id FROM team WHERE id IS NOT NULL
+
+-- close_days
+-- Of one workspace, those of the month that are over and not closed yet.
+INSERT INTO spent_day(team_id, day, micro_usd)
+SELECT team_id, started_at - started_at % 86400000 AS began, sum(micro_usd) FROM call
+WHERE team_id = :team AND started_at < :before AND started_at >= (
+    SELECT CASE WHEN coalesce(max(day), 0) + 86400000 > :since THEN max(day) + 86400000 ELSE :since END
+    FROM spent_day WHERE team_id = :team)
+GROUP BY team_id, began
+ON CONFLICT(team_id, day) DO NOTHING
 
 -- spending
 -- For whoever runs Bobbin: calls, tokens and cost, by person, channel, model or day; `name` where one is known.
@@ -895,6 +917,10 @@ WHERE t.state = 'open' AND t.deaths >= 2 AND c.team_id = :team AND c.id <> :conv
 -- last_heard
 -- When events could last come in.
 SELECT heard_at FROM heard WHERE team_id = :team
+
+-- last_heard_of_all
+-- The same, in whichever workspace.
+SELECT max(heard_at) AS heard_at FROM heard
 
 -- gauges
 -- How much waits and how long, what is open, what is to be deleted in Slack: for metrics.

@@ -44,6 +44,7 @@ from storage import (
     inspect,
     ledger,
     lines,
+    parts,
     persons,
     restoring,
     summaries,
@@ -258,11 +259,11 @@ class ConversationStore(Store):
 
     async def accounted(self, thread: ThreadKey) -> set[str]:
         """See `Store`."""
-        return await self._connector.read(_accounted, thread)
+        return await self._connector.read(parts.accounted, thread)
 
     async def orphans(self, turn: int = 0) -> list[tuple[str, str, str]]:
         """See `Store`."""
-        return await self._connector.read(_orphans, turn)
+        return await self._connector.read(parts.orphans, turn)
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
         """See `Store`."""
@@ -333,6 +334,7 @@ class ConversationStore(Store):
         if overlooked := await self._connector.write(turns.sweep):
             _log.error("conversations with waiting messages had been overlooked", count=overlooked)
         await self._connector.write(ledger.lose, _LONGEST_CALL)
+        await self._connector.write(ledger.close_days)
 
     async def scrub(self) -> None:
         """See `Store`."""
@@ -382,21 +384,6 @@ class ConversationStore(Store):
     def _must_hold(turn: Turn, held: bool) -> None:  # noqa: FBT001  it is what the transaction returned
         if not held:
             raise LeaseLost(f"turn {turn.id}: fence {turn.fence} is not the newest any more")
-
-
-def _accounted(thread: ThreadKey) -> Transaction[set[str]]:
-    where = {"team": thread.team, "channel": thread.channel, "thread": thread.thread_ts}
-    found = yield Query("find_conversation", where)
-    rows = yield Query(
-        "accounted",
-        {"conversation": found[0]["id"] if found else 0, "team": thread.team, "channel": thread.channel},
-    )
-    return {row["ts"] for row in rows}
-
-
-def _orphans(turn: int) -> Transaction[list[tuple[str, str, str]]]:
-    rows = yield Query("orphans", {"turn": turn})
-    return [(row["team_id"], row["channel_id"], row["ts"]) for row in rows]
 
 
 def _run(name: str, params: Mapping[str, str | int]) -> Transaction[None]:

@@ -14,6 +14,10 @@ def tell() -> Transaction[None]:
 
 
 def workers() -> Transaction[int]:
-    """How many there are: those that listen. One that does not listen yet counts itself."""
-    rows = yield Query("workers")
-    return max(1, int(rows[0]["workers"]))
+    """How many there are. One that does not listen yet counts itself."""
+    return max(1, (yield from listening()))
+
+
+def listening() -> Transaction[int]:
+    """How many there are, by those that listen."""
+    return int((yield Query("workers"))[0]["workers"])

@@ -40,6 +40,7 @@ LONGEST = (
     "tests/chaos/test_mutants.py",
     "tests/chaos/test_bedrock_faults.py",
     "tests/contract/test_model.py",
+    "tests/e2e/test_twelve.py",
     "tests/e2e/test_reply_faults.py",
     "tests/chaos/test_poison.py",
 )

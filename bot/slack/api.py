@@ -5,9 +5,9 @@ own retry is off, since it would make a message twice.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
@@ -29,6 +29,8 @@ from bot.errors import (
 from bot.slack.pacing import Pacer
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 METHODS: Mapping[str, str] = {
     "agents.sessions.rename": "chat:write",
@@ -58,6 +60,8 @@ METHODS: Mapping[str, str] = {
     "views.publish": "",
 }
 """Every method that Bobbin calls, and the bot scope it needs (apps.connections.open: an app token)."""
+
+_BY_APP_TOKEN = ("apps.connections.open",)
 
 _GONE = ("message_not_found", "thread_not_found", "invalid_thread_ts", "cannot_reply_to_message")
 _TOKEN = (
@@ -130,6 +134,8 @@ class SlackAPI:
     def __init__(self, client: AsyncWebClient, pacer: Pacer) -> None:
         self._client = client
         self.pacer = pacer
+        self.refused = False
+        """Whether the bot token was refused at the last call: nothing can be shown."""
 
     async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """Call one of `METHODS` once; the answer's fields."""
@@ -161,13 +167,20 @@ class SlackAPI:
         data = response.data
         if not isinstance(data, dict):
             raise SlackUnreachable("unreadable_answer", method)
+        self.refused = self.refused and method in _BY_APP_TOKEN
         return data
 
-    async def repeat(self, method: str, *, tries: int = 5, **arguments: Any) -> Mapping[str, Any]:
-        """Call until it works; only for calls whose repetition changes nothing."""
+    async def repeat(
+        self, method: str, *, tries: int = 5, unbroken: bool = False, **arguments: Any
+    ) -> Mapping[str, Any]:
+        """Call until it works; only for calls whose repetition changes nothing.
+
+        `unbroken`: where this is cancelled, a call under way comes to its end first.
+        """
         for attempt in range(1, tries + 1):
             try:
-                return await self.call(method, **arguments)
+                call = self.call(method, **arguments)
+                return await (_to_its_end(call) if unbroken else call)
             except SlackLimited as error:
                 if attempt == tries:
                     raise
@@ -191,6 +204,7 @@ class SlackAPI:
             return SlackUnreachable(f"http_{status}", method)
         renamed = ERRORS.get(code, SlackRefused)(code, method)
         if isinstance(renamed, SlackTokenRefused):
+            self.refused = self.refused or method not in _BY_APP_TOKEN
             _log.error(
                 "Slack refuses the token: set a valid one and start me again", method=method, reason=code
             )
@@ -198,6 +212,15 @@ class SlackAPI:
             needed = str(data.get("needed") or METHODS[method]) if isinstance(data, dict) else ""
             _log.warning("a scope is missing: add it, install the app again", method=method, scope=needed)
         return renamed
+
+
+async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.create_task(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

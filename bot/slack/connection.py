@@ -95,6 +95,10 @@ class Slack:
         except SlackError as error:
             _log.warning("no welcome in a channel", channel=invited.channel, error=str(error))
 
+    async def readmitted(self) -> bool:
+        """Ask, where Slack refused the token, whether it still does: once it does not, people are served."""
+        return self.api.refused and await self.reachable()
+
     async def reachable(self) -> bool:
         """Whether Slack answers."""
         try:

@@ -1,9 +1,7 @@
 """Whether Slack is set up as Bobbin needs it: tokens, scopes, events, agent, socket. It changes nothing."""
 
 import asyncio
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,10 +12,8 @@ from bot.errors import SlackUnreachable
 from bot.slack.api import ERRORS
 from bot.slack.listeners import SUBSCRIPTIONS
 from bot.slack.manifest import SCOPES
+from bot.slack.probe import SECONDS, Answer, Probe, probing
 from bot.slack.proxies import proxy_for
-
-_SECONDS = 3.5
-"""What one call may take; no more than two wait for each other."""
 
 _ESSENTIAL = ("app_mentions:read", "channels:history", "chat:write", "users:read")
 """Without one of these nobody is answered as they should be; without another, a feature is missing."""
@@ -36,61 +32,26 @@ _STEPS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """`error` is Slack's code, or what came in place of an answer; empty where all went well."""
-
-    data: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""
-    lost: bool = False
-    scopes: str | None = None
-
-
-class _Api:
-    def __init__(self, session: aiohttp.ClientSession, url: str, clock: Clock) -> None:
-        self.session = session
-        self._url = url
-        self._clock = clock
-
-    async def call(self, method: str, token: str, **arguments: str) -> _Answer:
-        sent = time.time()
-        headers = {"Authorization": f"Bearer {token}"}
-        try:
-            async with self.session.post(
-                self._url + method, data=arguments, headers=headers, proxy=proxy_for(self._url)
-            ) as response:
-                self._clock.note(response.headers.get("Date", ""), sent)
-                data = await response.json(content_type=None)
-                status, scopes = response.status, response.headers.get("x-oauth-scopes")
-        except TimeoutError:
-            return _Answer(error=f"no answer within {_SECONDS:g} seconds", lost=True)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _Answer(error=f"no answer that can be read ({type(error).__name__})", lost=True)
-        if not isinstance(data, dict) or not (data.get("ok") or data.get("error")):
-            return _Answer(error=f"no answer of Slack's (HTTP {status})", lost=True)
-        return _Answer(data, "" if data.get("ok") else str(data["error"]), scopes=scopes)
-
-
 async def examine(*, bot_token: str, app_token: str | None, api_url: str, clock: Clock) -> list[Check]:
     """Ask Slack. A socket is opened and closed at once: an event that comes just then comes again.
 
     Without an app token none is opened: HTTP mode.
     """
-    limit = aiohttp.ClientTimeout(total=_SECONDS)
-    async with aiohttp.ClientSession(timeout=limit) as session:
-        api = _Api(session, api_url, clock)
+    async with probing(api_url, clock) as probe:
         if app_token is None:
-            return (await _bot(api, bot_token))[0]
-        (checks, theirs), (more, ours) = await asyncio.gather(_bot(api, bot_token), _socket(api, app_token))
+            return (await _bot(probe, bot_token))[0]
+        (checks, theirs), (more, ours) = await asyncio.gather(
+            _bot(probe, bot_token), _socket(probe, app_token)
+        )
     checks += more
     if theirs and ours:
         checks.append(_same_app(theirs, ours))
     return checks
 
 
-async def _bot(api: _Api, token: str) -> tuple[list[Check], str]:
+async def _bot(probe: Probe, token: str) -> tuple[list[Check], str]:
     """Return what the bot token shows, and the id of its app where Slack tells."""
-    me = await api.call("auth.test", token)
+    me = await probe.call("auth.test", token)
     if me.error:
         later = [
             Check(f"slack {what}", "skipped", "the bot token comes first")
@@ -103,8 +64,8 @@ async def _bot(api: _Api, token: str) -> tuple[list[Check], str]:
         return [Check("slack bot token", "failed", f"it is a person's: {where}", _BOT_TOKEN)], ""
     agent, bot = await asyncio.gather(
         # There is no such DM: nothing can come of it but the reason why not.
-        api.call("assistant.threads.setSuggestedPrompts", token, channel_id="D0", prompts="[]"),
-        api.call("bots.info", token, bot=str(data["bot_id"])),
+        probe.call("assistant.threads.setSuggestedPrompts", token, channel_id="D0", prompts="[]"),
+        probe.call("bots.info", token, bot=str(data["bot_id"])),
     )
     granted = None if me.scopes is None else {scope.strip() for scope in me.scopes.split(",")}
     facts = bot.data.get("bot")
@@ -142,7 +103,7 @@ def _events(granted: set[str] | None) -> Check:
     )
 
 
-def _agent(answer: _Answer) -> Check:
+def _agent(answer: Answer) -> Check:
     if answer.lost or answer.error == "ratelimited":
         return Check("slack agent", "skipped", answer.error)
     if answer.error in ("missing_scope", "not_agent_app", "not_authorized", "unknown_method"):
@@ -154,9 +115,9 @@ def _agent(answer: _Answer) -> Check:
     return Check("slack agent", "ok", "the app is an agent")
 
 
-async def _socket(api: _Api, token: str) -> tuple[list[Check], str]:
+async def _socket(probe: Probe, token: str) -> tuple[list[Check], str]:
     """Return what the app token shows, and the id of its app where Slack tells."""
-    opened = await api.call("apps.connections.open", token)
+    opened = await probe.call("apps.connections.open", token)
     if opened.error:
         checks = [
             _refused("slack app token", opened, _APP_TOKEN),
@@ -168,14 +129,14 @@ async def _socket(api: _Api, token: str) -> tuple[list[Check], str]:
     reason = "nothing was said"
     try:
         async with (
-            asyncio.timeout(_SECONDS),
-            api.session.ws_connect(
+            asyncio.timeout(SECONDS),
+            probe.session.ws_connect(
                 url, proxy=proxy_for(url), timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
             ) as websocket,
         ):
             hello = await websocket.receive_json()
     except TimeoutError:
-        reason = f"no hello within {_SECONDS:g} seconds"
+        reason = f"no hello within {SECONDS:g} seconds"
     except (aiohttp.ClientError, OSError, ValueError, TypeError) as error:
         reason = f"it does not open ({type(error).__name__})"
     app = parse_qs(urlsplit(url).query).get("app_id", [""])[0]
@@ -210,7 +171,7 @@ def _same_app(theirs: str, ours: str) -> Check:
     return Check("slack app", "failed", found, "take both tokens from the pages of one app")
 
 
-def _refused(name: str, answer: _Answer, todo: str) -> Check:
+def _refused(name: str, answer: Answer, todo: str) -> Check:
     if answer.lost or ERRORS.get(answer.error) is SlackUnreachable:
         return Check(name, "failed", answer.error, _NETWORK)
     if answer.error == "ratelimited":

@@ -105,7 +105,8 @@ class Downloads:
         except ValueError:
             url = URL()
         if not is_at(self._origin, url):
-            _log.warning("a file is not where Slack keeps files", file=file.id, host=url.raw_host)
+            # Where it is said to be, somebody may have written.
+            _log.warning("a file is not where Slack keeps files", file=file.id, wanted=str(self._origin))
             return Fetched(reason="withheld")
         async with self._session.get(
             url,

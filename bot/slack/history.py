@@ -58,9 +58,9 @@ class History:
 
     async def starter(self, thread: ThreadKey) -> str:
         """Return who wrote a thread's first message, a person or a bot; empty where that is gone."""
-        where = {"channel": thread.channel, "ts": thread.thread_ts}
+        channel, ts = thread.channel, thread.thread_ts
         try:
-            page = await self._api.repeat("conversations.replies", limit=1, tries=3, **where)
+            page = await self._api.repeat("conversations.replies", limit=1, tries=3, channel=channel, ts=ts)
         except SlackGone:
             return ""
         messages = page.get("messages") or [{}]

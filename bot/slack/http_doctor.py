@@ -3,6 +3,8 @@
 import asyncio
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 
@@ -35,19 +37,22 @@ async def _port(host: str, port: int) -> Check:
     else:
         server.close()
         return Check(name, "ok", f"port {port} of {host} is free")
-    if await _is_bobbin(_ANYWHERE.get(host, host), port):
+    if "checks" in await told(host, port, "/healthz"):
         return Check(name, "ok", f"a running Bobbin listens on port {port}")
     return Check(name, "failed", f"port {port} of {host} cannot be had ({reason})", "choose another PORT")
 
 
-async def _is_bobbin(host: str, port: int) -> bool:
-    limit = aiohttp.ClientTimeout(total=_SECONDS)
-    url = f"http://[{host}]:{port}/healthz" if ":" in host else f"http://{host}:{port}/healthz"
+async def told(host: str, port: int, path: str, seconds: float = _SECONDS) -> Mapping[str, Any]:
+    """Ask whoever listens on a port of this machine; empty where that is no Bobbin, or nobody."""
+    limit = aiohttp.ClientTimeout(total=seconds)
+    host = _ANYWHERE.get(host, host)
+    url = f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}"
     try:
         async with aiohttp.ClientSession(timeout=limit) as session, session.get(url) as response:
-            return "checks" in await response.json()
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError):
-        return False
+            answer = await response.json()
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _reach(port: int) -> Check:

@@ -26,6 +26,7 @@ from bot.events import (
     Stopped,
     Uninstalled,
     has_unstorable,
+    one_line,
     storable,
 )
 from bot.slack.enclosed import enclosed, passed_on
@@ -41,6 +42,8 @@ _INQUIRIES: Mapping[str, Inquiry] = {word: word for word in get_args(Inquiry)}
 _TS = re.compile(r"[0-9]{1,11}\.[0-9]{1,9}")
 _LONGEST_ID = 255
 _LARGEST = 1 << 50
+_LONGEST_NAME = 255
+"""Of a file: what it ends with tells its kind."""
 _FILE_STATES: Mapping[str, FileState] = {
     "tombstone": "gone",
     "file_not_found": "gone",
@@ -204,7 +207,7 @@ def file_of(file: Any) -> File:
     asked_for = access == "check_file_info"
     return File(
         _text(file, "id", "?"),
-        _words(file, "name") or _words(file, "title") or "a file",
+        one_line(_words(file, "name") or _words(file, "title"), _LONGEST_NAME) or "a file",
         type=_words(file, "mimetype"),
         size=size if isinstance(size, int) and 0 <= size < _LARGEST else 0,
         url="" if asked_for else _words(file, "url_private_download") or _words(file, "url_private"),

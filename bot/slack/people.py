@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from bot.errors import SlackError, SlackLimited, SlackTokenRefused, SlackUnreachable
-from bot.events import Person, storable
+from bot.events import Person, one_line, storable
 from bot.ports import Store
 from bot.slack.api import SlackAPI
 from bot.slack.incoming import Me
@@ -103,7 +103,7 @@ class People:
         ours = ours or (bool(enterprise) and enterprise == self._me.enterprise)
         return Person(
             user,
-            storable(str(name)),
+            one_line(storable(str(name))) or user,
             guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             external=bool(facts.get("is_stranger")) or not ours,
             admin=ours and bool(facts.get("is_admin") or facts.get("is_owner")),

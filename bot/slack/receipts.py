@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from bot.events import one_line
 from bot.files import REASONS
 from bot.insight import Receipt
 from bot.slack.about import counted, escaped, usd, when
@@ -13,11 +14,12 @@ _REASONS: Mapping[str, str] = {str(reason): words for reason, words in REASONS.i
 
 def told(receipt: Receipt, names: Sequence[str]) -> str:
     """Return a receipt in Slack's markup; `names` are those of the people whose messages were read."""
-    read = [name for name, reason in receipt.files if not reason]
-    unread = [f"{name} ({_REASONS.get(reason, reason)})" for name, reason in receipt.files if reason]
+    files = [(one_line(name), reason) for name, reason in receipt.files]
+    read = [name for name, reason in files if not reason]
+    unread = [f"{name} ({_REASONS.get(reason, reason)})" for name, reason in files if reason]
     lines = [
         _messages(receipt),
-        _listed("By", names),
+        _listed("By", [one_line(name) for name in names]),
         _listed("Files", read),
         _listed("Files that I did not read", unread),
         _condensed(receipt),

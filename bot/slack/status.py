@@ -168,24 +168,28 @@ class Status:
             _log.debug("a reaction was not changed", turn=self._turn.id, reason=str(error))
 
     async def _call(self, method: str, *, shows: bool, **arguments: Any) -> None:
-        """Call to the end, even when cancelled meanwhile: calls must take effect in their order."""
-        task = asyncio.create_task(self._noted(method, shows=shows, **arguments))
+        """Call. One under way comes to its end when cancelled meanwhile: calls must take effect in order.
+
+        Taking it away must work; showing it is tried once: again when it would fade.
+        """
+        if not shows:
+            await self._api.repeat(method, unbroken=True, **arguments)
+            return
+        task = asyncio.create_task(self._show(method, arguments))
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             await asyncio.gather(task, return_exceptions=True)
             raise
 
-    async def _noted(self, method: str, *, shows: bool, **arguments: Any) -> None:
-        """Taking it away must work; showing it is tried once: again when it would fade."""
+    async def _show(self, method: str, arguments: Mapping[str, Any]) -> None:
         try:
-            await self._api.repeat(method, tries=1 if shows else 5, **arguments)
+            await self._api.call(method, **arguments)
         except SlackUnreachable:
-            self._lost = monotonic() if shows else self._lost
+            self._lost = monotonic()
             raise
         finally:
-            if shows:
-                await self._take_back(method, arguments)
+            await self._take_back(method, arguments)
 
     async def _take_back(self, method: str, arguments: Mapping[str, Any]) -> None:
         """Take away what came too late, of a process that was frozen in the middle of the call.

@@ -6,6 +6,7 @@ as if it had happened some hours earlier.
 
 import shutil
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -75,7 +76,9 @@ async def play(path: Path, now: int) -> None:
             for number in range(TURNS):
                 await said(store, thread(began), f"{began + 60 * number}.000{began % 900 + 100}")
                 [turn] = await store.claim("bench", 1)
-                await store.begin_call(call(turn), Caps(None, None))
+                booked = call(turn)
+                await store.begin_call(booked, Caps(None, None))
+                await store.settle_call(replace(booked, state="done", estimated=False))
                 await finish(store, turn, f"{began + 60 * number + 30}.000{began % 900 + 100}")
 
 

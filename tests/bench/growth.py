@@ -44,6 +44,8 @@ async def measure(place: Path) -> Section:
             level: await stack.enter_async_context(open_store(f"sqlite:///{path}"))
             for level, path in paths.items()
         }
+        for store in stores.values():
+            await store.sweep()  # as a running Bobbin has done
         for number in range(-10, TIMES):
             for level, store in stores.items():
                 found = await _turn(store, random.Random(number).randrange(filled.THREADS) + now, number)
@@ -137,6 +139,5 @@ def _section(times: dict[int, Times], sizes: dict[int, float], starts: list[tupl
 
 _TEXT = f"""Databases whose rows the store itself wrote, copied back into the past: 1,000,000 messages in
 50,000 threads are a year's. Each turn goes into an old thread of 20 messages; the databases take turns, the
-medians are of {TIMES}. The budget of a month is summed up when a call is booked, hence that step grows with
-the calls of a month. Recovery is what a start does in the database for {OPEN:,} turns whose process has
-died."""
+medians are of {TIMES}. The call is booked under a budget of a month. Recovery is what a start does in the
+database for {OPEN:,} turns whose process has died."""

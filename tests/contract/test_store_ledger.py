@@ -93,6 +93,27 @@ async def test_a_budget_counts_from_the_begin_of_its_day_or_month(talk: Talk, bu
     assert (await talk.store.begin_call(second, caps)).refused is None
 
 
+async def test_days_that_are_over_are_summed_up_once_and_count_as_before(talk: Talk) -> None:
+    now = datetime.now(UTC)
+    month = int(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+    midnight = int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
+    days = [month - 1, *range(month, midnight + 1, DAY)]  # the last moment of the month before, each of this
+    turn, another = await turn_of(talk), await turn_of(talk, 1)
+    for number, at in enumerate(days, 1):
+        await talk.store.begin_call(call(number, turn, micro_usd=number), Caps())
+        await talk.sql("UPDATE call SET started_at = :at WHERE id = :id", at=at, id=number)
+    spent = sum(range(2, len(days) + 1))
+    for _ in range(2):
+        booked = await talk.store.begin_call(call(99, another, micro_usd=1), Caps(team=spent))
+        assert booked.refused is not None
+        assert booked.refused.used == spent
+        await talk.store.sweep()
+        await talk.store.sweep()
+        closed = await talk.sql("SELECT day, micro_usd FROM spent_day ORDER BY day")
+        over = [(at, number) for number, at in enumerate(days, 1) if month <= at < midnight - DAY]
+        assert [(row["day"], row["micro_usd"]) for row in closed] == over
+
+
 async def test_another_persons_and_another_workspaces_calls_do_not_count(talk: Talk) -> None:
     caps = Caps(user=1500, team=2500)
     await talk.store.begin_call(call(1, await turn_of(talk)), caps)

@@ -194,9 +194,20 @@ def forged(asked: Asked, speech: Speech, spoken: int) -> list[str]:
         found.append(f"{opened} tags opened, {closed} closed, {len(speakers)} speakers in {spoken} messages")
     if (speech.seen, speech.mark) not in speakers:
         found.append(f"the speakers are {speakers}")
+    if hidden := _UNSEEN.findall(" ".join(_attached(asked) + [name for name, _ in speakers])):
+        found.append(f"unseen characters in a name: {hidden}")
     if MARK in system(asked) or not system(asked).startswith(f"{WHO}\n\n{READING}"):
         found.append("the system prompt was changed")
     return found
+
+
+def _attached(asked: Asked) -> list[str]:
+    """What the model is told of the names of files."""
+    return re.findall(r"\[attached: .*", "\n".join(map(str, _texts(asked))))
+
+
+def _texts(asked: Asked) -> list[str]:
+    return [b["text"] for message in asked.body["messages"] for b in message["content"] if "text" in b]
 
 
 async def test_nobody_speaks_in_anothers_name_or_as_the_software(bobbin: Bobbin) -> None:

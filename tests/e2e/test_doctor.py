@@ -1,5 +1,6 @@
 """`python -m bot doctor` as a process: what can be wrong with settings, Slack, the database; what it says."""
 
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -267,7 +268,13 @@ async def test_a_database_that_another_bobbin_has_open_is_read_and_its_budget_to
     dm = bobbin.slack.dm(ann)
     await bobbin.answered(dm, await bobbin.slack.say(ann, dm, "Hello"))
     found = await examined(bobbin)
-    assert "in use by a running Bobbin: fine" in found["database"]["found"]
+    assert bobbin.process is not None
+    assert (
+        f"in use by a running Bobbin ({os.uname().nodename}:{bobbin.process.pid})"
+        in found["database"]["found"]
+    )
+    assert found["running bobbin"]["outcome"] == "ok"
+    assert "second process" not in found
     assert "a running Bobbin" in found["slack socket"]["found"]
     assert found["budget"]["outcome"] == "ok"
     assert "no cap" in found["budget"]["found"]

@@ -5,11 +5,14 @@ import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.books import change, spend
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, read, words
+from tests.e2e.test_window import summaries, turn
 
 Make = Callable[..., Bobbin]
 
@@ -200,3 +203,37 @@ async def test_what_is_silent_for_longer_than_the_retention_is_erased_and_read_a
     await scene.answered(old, 2)
     assert words(scene.requests[-1]) == ["swordfish", "And?"]
     assert [shown(message) for message in scene.answers(young)] != []
+
+
+@pytest.mark.parametrize("how", ["thread", "person", "operator", "deletion"])
+async def test_words_that_stand_in_a_summary_alone_go_too(make: Make, how: str) -> None:
+    bobbin = await make(CONTEXT_WINDOW_TOKENS="4000").start()
+    scene = Scene(bobbin)
+    thread, count = await scene.joined("Remember that the vault opens for swordfish. Say exactly: noted"), 1
+    while not summaries(scene.requests):
+        count += 1
+        await turn(scene, thread, f"Turn {count}: {'so it goes on ' * 70}", count)
+    assert "swordfish" in str(await bobbin.rows("SELECT text FROM summary"))
+    assert not any("swordfish" in said for said in words(scene.requests[-1]))
+    assert "swordfish" in str(scene.requests[-1].body)  # in the summary
+
+    match how:
+        case "thread":
+            await scene.slack.shortcut(scene.ann, "forget_this_thread", scene.channel, thread)
+            assert "1 summary" in await confirmed(scene, scene.ann, "Forget this thread?")
+        case "person":
+            await scene.slack.command(scene.ann, scene.channel, "/bobbin forget me")
+            await confirmed(scene, scene.ann, "Erase my data?")
+        case "operator":
+            code, told, errors = await bobbin.run("erase", "--user", scene.ann, "--yes")
+            assert code == 0, errors
+            assert "1 summaries" in told
+        case "deletion":
+            await scene.slack.delete(scene.ann, scene.channel, thread)
+    await gone(bobbin, ["swordfish"])
+    assert await bobbin.rows("SELECT text FROM summary WHERE text IS NOT NULL") == []
+    await scene.mention("And now?", thread=thread)
+    await scene.answered(thread, count + 1)
+    assert "swordfish" not in str(scene.requests[-1].body)
+    assert (await bobbin.run("backup", "after.db"))[0] == 0
+    assert found(bobbin, ["swordfish"]) == []

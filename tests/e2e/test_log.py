@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from bot.sandbox.bedrock import Bedrock
-from bot.sandbox.slack import Slack
+from bot.sandbox.slack import Slack, Upload
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
 from tests.e2e.test_process import logged
@@ -94,3 +95,82 @@ async def test_neither_words_nor_secrets_are_in_the_log(
     assert not found
     if log_format == "json":
         assert all(json.loads(line) for line in log.splitlines())
+
+
+FILES = [
+    Upload(f"{WORD}.txt", b"x", "text/plain"),
+    Upload(f"{WORD}.pdf", b"MZ\x90\x00", "application/pdf"),  # not what its name says
+    Upload(f"broken {WORD}.png", b"\x89PNG\r\n\x1a\n", "image/png"),
+    Upload(f"{WORD}.zip", b"PK\x03\x04", f"application/{WORD}"),
+    Upload(f"far {WORD}.txt", b"x", mode="remote"),
+    Upload(f"elsewhere {WORD}.txt", b"x"),
+]
+
+
+async def test_what_people_name_and_set_is_not_in_the_log(
+    make: Callable[..., Bobbin], slack: Slack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of people, channels, files, bots and reactions; orders, commands, and what goes into modals."""
+    bobbin = make(SLACK_PACING="off", LEASE_SECONDS="30", CONTEXT_WINDOW_TOKENS="4000")
+    bobbin.command = [sys.executable, "-c", LOUD]
+    scene = Scene(await bobbin.start())
+    make_file = slack.workspace.add_file
+
+    def kept_elsewhere(*given: Any) -> Any:
+        file = make_file(*given)
+        if "elsewhere" in file.facts["name"]:
+            address = f"https://{WORD}.example/{WORD}.txt"
+            file.facts |= dict.fromkeys(("url_private", "url_private_download"), address)
+        file.facts["title"] = f"the {WORD}"
+        return file
+
+    monkeypatch.setattr(slack.workspace, "add_file", kept_elsewhere)
+    scene.ann = slack.add_person(f"{WORD}-ann", display=f"Ann {WORD}")
+    scene.channel = slack.add_channel(f"the-{WORD}", members=(scene.ann, scene.ben))
+    slack.workspace.people[scene.ann].admin = True
+
+    thread = await scene.mention("Look", files=FILES)
+    await scene.answered(thread)
+    slack.faults.add("files-pri", "http", status=500)
+    for fault in ("html", "redirect", "http"):
+        slack.faults.add("files-pri", fault, times=3)
+        await scene.answered(await scene.mention("Look", files=FILES[:1]))
+        slack.faults.clear()
+    for order in (
+        f"instructions {WORD}",
+        f"model {WORD}",
+        f"model us.anthropic.{WORD}",
+        f"instructions <{WORD}>",
+    ):
+        await scene.answered(await scene.mention(order))
+    for command in (f"instructions {WORD} two", f"model {WORD}", f"{WORD}", f"forget {WORD}"):
+        await slack.command(scene.ann, scene.channel, f"/bobbin {command}")
+    await scene.say("Hello", as_bot=f"the {WORD}", thread=thread)
+    await slack.react(scene.ben, scene.channel, thread, WORD)
+    await slack.unreact(scene.ben, scene.channel, thread, WORD)
+
+    answer = scene.answers(thread)[0]["ts"]
+    await slack.press(scene.ann, scene.channel, answer, "feedback", "down")
+    await slack.wait_for(lambda: slack.modal(scene.ann))
+    await slack.submit(scene.ann, slack.modal(scene.ann)["id"], {"feedback_why": f"the {WORD}"})
+    await slack.shortcut(scene.ben, "ask_privately", scene.channel, thread)
+    await slack.wait_for(lambda: slack.modal(scene.ben))
+    await slack.submit(scene.ben, slack.modal(scene.ben)["id"], {"ask_privately": f"what of the {WORD}?"})
+    dm = slack.dm(scene.ben)
+    await slack.wait_for(lambda: slack.messages(dm))
+    await slack.shortcut(scene.ann, "what_did_you_read", scene.channel, answer)
+    await slack.wait_for(lambda: WORD in str(slack.ephemerals(scene.ann)))
+    for number in range(7):  # until it is condensed, with a summary that holds it
+        await scene.mention(f"Remember that {WORD} {number}. {'So it goes on. ' * 60}", thread=thread)
+        await scene.answered(thread, number + 2)
+    assert WORD in str(await bobbin.rows("SELECT text FROM summary"))
+    await slack.open_home(scene.ann)
+    await slack.command(scene.ann, scene.channel, "/bobbin forget me")
+    await slack.archive(scene.channel)
+    await scene.heard(scene.ben)
+    assert await bobbin.stop() == 0
+
+    log = (bobbin.folder / "bobbin.log").read_text()
+    for told in ("a file is not where Slack keeps files", "a file was not fetched", "condensed", "feedback"):
+        assert told in log, told
+    assert [line for line in log.splitlines() if WORD in line.lower()] == []

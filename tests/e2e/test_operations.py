@@ -1,12 +1,15 @@
 """What whoever runs Bobbin sees when something is wrong, as docs/operations.md says it."""
 
+import asyncio
 from collections.abc import Callable
 
+from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
+from tests.e2e.test_crashes import at_rest
 from tests.e2e.test_errors import failed, visible
-from tests.e2e.test_process import becomes, free_port, get
+from tests.e2e.test_process import LONG, becomes, free_port, get, logged
 
 Make = Callable[..., Bobbin]
 
@@ -15,31 +18,42 @@ def told(bobbin: Bobbin, event: str) -> list[dict[str, object]]:
     return [line for line in bobbin.log if line["event"] == event]
 
 
-async def test_a_token_that_is_revoked_while_it_runs_is_told_and_a_new_one_goes_on(
-    make: Make, slack: Slack
+async def test_a_token_that_is_revoked_in_mid_answer_is_told_and_with_a_new_one_all_is_answered(
+    make: Make, slack: Slack, bedrock: Bedrock
 ) -> None:
     health = free_port()
     bobbin = await make(PORT=str(health), HOST="127.0.0.1").start()
     await becomes(health, "/readyz", 200)
     scene = Scene(bobbin)
-    methods = ("auth.test", "chat.startStream", "chat.postMessage", "assistant.threads.setStatus")
-    for method in methods:
-        slack.faults.add(method, "token_revoked", times=None)
-    thread = await scene.mention("say exactly: after all")
-    await scene.acked()
+    bedrock.pace = 0.05
+    thread = await scene.mention(f"say exactly: {LONG}")
+    await slack.wait_for(lambda: scene.answers(thread))
+    [half] = scene.answers(thread)
+    slack._api.bot_token = "xoxb-renewed"  # the one that Bobbin has is good no more
     assert (await becomes(health, "/readyz", 503))["checks"] == {"database": True, "slack": False}
     assert (await get(health, "/healthz"))[0] == 200
+    await logged(bobbin, "turn put off")
     assert told(bobbin, "Slack refuses the token: set a valid one and start me again")
-    await slack.wait_for(lambda: told(bobbin, "turn ended"))
-    (line,) = told(bobbin, "turn failed")
-    assert line["kind"] == "SlackTokenRefused"
-    assert scene.answers(thread) == []
-    slack.faults.clear()
-    await bobbin.stop()
+    other = await scene.mention("say exactly: after all")  # it is still heard, and kept
+    await scene.acked()
+    asked, calls, began = len(scene.requests), len(slack.calls()), asyncio.get_running_loop().time()
+    await asyncio.sleep(3)  # the measure is calls a second
+    elapsed = asyncio.get_running_loop().time() - began
+    assert len(slack.calls()) - calls < 5 * elapsed
+    assert len(scene.requests) == asked  # nobody pays for what cannot be shown
+    assert not told(bobbin, "turn failed")
+    assert not scene.answers(other)
+
+    assert await bobbin.stop() == 0
+    slack.bot_token = slack._api.bot_token
+    bedrock.pace = 0
     await bobbin.start()
+    await scene.shows(thread, [LONG.strip()])
+    assert [message["ts"] for message in scene.answers(thread)] == [half["ts"]]
+    assert await scene.answered(other) == ["after all"]
+    await at_rest(bobbin)
+    assert await bobbin.rows("SELECT DISTINCT state, deaths FROM turn") == [("answered", 0)]
     await becomes(health, "/readyz", 200)
-    await scene.mention("say exactly: here I am", thread=thread)
-    assert await scene.answered(thread) == ["here I am"]
 
 
 async def test_a_missing_scope_a_refused_signature_and_a_channel_without_it_are_told(bobbin: Bobbin) -> None:

@@ -1,7 +1,10 @@
 """Bobbin on PostgreSQL: one worker, killed in between; then two on one database. By PgBouncer as well."""
 
 import asyncio
+import re
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,3 +92,37 @@ async def test_two_workers_share_the_threads_and_a_stop_reaches_the_one_that_ans
     ended = [{line["turn"] for line in worker.log if line["event"] == "turn ended"} for worker in workers]
     assert all(ended)
     assert not ended[0] & ended[1]
+
+
+async def test_backup_and_restore_name_the_servers_own_tools_and_these_do_it(
+    make: Callable[..., Bobbin], emptied: Callable[[], str], slack: Slack
+) -> None:
+    bobbin = await make(DATABASE_URL=emptied()).start()
+    ann = slack.add_person("Ann Lee")
+    dm = slack.dm(ann)
+    await bobbin.answered(dm, await slack.say(ann, dm, "say exactly: swordfish"))
+    await at_rest(bobbin)
+    _by_the_servers_tool(await _told(bobbin, "backup"), "pg_dump", bobbin)
+    assert await bobbin.stop() == 0
+    emptied()
+    _by_the_servers_tool(await _told(bobbin, "restore"), "pg_restore", bobbin)
+    assert await bobbin.rows("SELECT text FROM message WHERE role = 'assistant'") == [("swordfish",)]
+
+
+async def _told(bobbin: Bobbin, command: str) -> str:
+    """What a command says that refuses a server, and leaves nothing."""
+    code, output, errors = await bobbin.ran(command, "copy")
+    assert (code, output) == (78, "")
+    assert "Bobbin cannot do this with these settings" in errors
+    assert bobbin.settings["DATABASE_URL"] not in errors
+    return errors
+
+
+def _by_the_servers_tool(told: str, tool: str, bobbin: Bobbin) -> None:
+    """Do what is named, as it is named."""
+    found = re.search(rf"{tool} .*\$DATABASE_URL\S*( PATH)?", told)
+    assert found, told
+    binaries = ":".join(map(str, Path("/usr/lib/postgresql").glob("*/bin")))
+    environment = {"PATH": f"/usr/bin:/bin:{binaries}", "DATABASE_URL": bobbin.settings["DATABASE_URL"]}
+    command = found[0].replace("PATH", str(bobbin.folder / "copy"))
+    subprocess.run(["bash", "-c", command], env=environment, check=True, timeout=60)

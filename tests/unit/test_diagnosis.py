@@ -340,6 +340,7 @@ async def test_two_workspaces_that_share_every_id_are_both_shown(desk: Desk):
 
 async def test_of_what_is_ignored_nothing_is_kept_and_the_reasons_are_said(desk: Desk):
     await desk.say(0, "just talk")
+    await desk.store.heard("T1", 240)
     report, found = await why(desk.url, f"C1/{desk.ts(0)}")
     assert not found
     assert '"other talk"' in report

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import bot.prompt
 from bot.conversation import Document, Messages, Role, Text
-from bot.events import File, Person
+from bot.events import File, Person, one_line
 from bot.ports import Line, Read
 from bot.prompt import (
     MAY_BE_SILENT,
@@ -83,7 +83,7 @@ def test_people_of_one_name_are_told_apart_and_the_unknown_keep_their_id():
 )
 def test_a_name_that_only_looks_like_another_gets_a_number(name):
     sent = "".join(texts(rendered([line("x"), line("y", "U2", at=1)], {"U1": ANN, "U2": Person("U2", name)})))
-    assert f'from="{" ".join(name.split())} (2)"' in sent
+    assert f'from="{one_line(name)} (2)"' in sent
 
 
 @pytest.mark.parametrize(

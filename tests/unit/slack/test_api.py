@@ -148,6 +148,21 @@ async def test_every_code_of_slack_has_a_meaning(api, server, code, kind):
     assert "chat.postMessage" in str(error)
 
 
+async def test_a_refused_bot_token_is_known_until_slack_takes_it_again(api, server):
+    refused = answers(ok=False, error="token_revoked")
+    server.script = [refused, refused, answers(ok=True)]
+    with pytest.raises(SlackTokenRefused):
+        await api.call("apps.connections.open", app_token="xapp-1")
+    assert not api.refused  # that was the other token
+    with pytest.raises(SlackTokenRefused):
+        await api.call("auth.test")
+    assert api.refused
+    await api.call("apps.connections.open", app_token="xapp-1")
+    assert api.refused
+    await api.call("auth.test")
+    assert not api.refused
+
+
 def test_no_meaning_is_given_to_a_code_that_is_not_known():
     assert ERRORS.keys() <= set(" ".join(MEANINGS.values()).split())
 

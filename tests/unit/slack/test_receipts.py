@@ -17,7 +17,7 @@ def test_every_part_of_it_is_told():
         authors=("U1", "U2"),
         first="1782770400.000100",
         last="1782770500.000100",
-        files=(("a<b.pdf", ""), ("plan.key", "kind")),
+        files=(("a&b.pdf", ""), ("plan.key", "kind")),
         condensed=30,
         models=("us.anthropic.claude-sonnet-5-5",),
         input=1000,
@@ -28,10 +28,10 @@ def test_every_part_of_it_is_told():
         estimated=True,
         requests=("r1", "r2", "r3", "r4"),
     )
-    assert told(receipt, ["Ann <Lee>", "Ben"]).splitlines() == [
+    assert told(receipt, ["Ann & Lee", "Ben\n*Cost:*"]).splitlines() == [
         f"*For this answer I read 42 messages* from {FIRST} to {LAST}, 2 earlier answers of mine among them.",
-        "*By:* Ann &lt;Lee&gt;, Ben",
-        "*Files:* a&lt;b.pdf",
+        "*By:* Ann &amp; Lee, Ben *Cost:*",
+        "*Files:* a&amp;b.pdf",
         "*Files that I did not read:* plan.key (I can't read this kind of file)",
         "*Condensed:* the oldest 30 of them, which I read as a summary.",
         "*Tokens:* 21,500 read, 20,000 from the cache; 321 written.",

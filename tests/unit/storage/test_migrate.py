@@ -23,6 +23,7 @@ FROZEN: dict[str, str] = {
     "0008_steps.sql": "41356bbf840449bcb8de03984a312ed7d3c8fc5f2c820edeaa6ea5f53c1a5749",
     "0009_bots.sql": "c60a4d0274c9856322b45b25afa90956b5bf85bb76fd78eb527b17384d00fbf2",
     "0010_forgotten.sql": "e112d794a42fcd5350e60dbee23d33ebbe4a0c766997cbef637310ae74e2f3e7",
+    "0011_spent_days.sql": "3755a837307a3a53ade0d9d07571dbc6191f910662964084b6323693696db16b",
 }
 
 

@@ -13,7 +13,7 @@ from tests.bench.stage import BOBBIN, Stage, stage
 from tests.postgres import Server
 
 WORKERS = (1, 2, 4)
-COUNT = 120
+COUNT = 100
 EVENTS, PACE = 10, 0.05
 
 

@@ -56,3 +56,24 @@ def test_the_table_of_attacks_counts_the_corpus():
 
 def test_every_scope_is_told_with_what_it_is_for():
     assert re.findall(r"(?m)^\| `([a-z_:]+)` \| (.+) \|$", SECURITY) == list(SCOPES.items())
+
+
+def test_the_table_of_sizes_is_what_its_arithmetic_comes_to():
+    scale = (ROOT / "docs/scale.md").read_text("utf-8")
+    worker, sqlite, server = (float(each) for each in re.findall(r"(0\.\d{3}) s", scale))
+    rows = re.findall(
+        r"(?m)^\| ([\d,]+) \| (.*) / (.*?) \| (.*?) \| (.*?) \| (.*?) \| .*? \| (.*?) \|", scale
+    )
+    assert len(rows) == 5
+    for threads, *told in rows:
+        peak = int(threads.replace(",", "")) / 5
+        turns, busiest, workspaces, ours, database, tokens = told
+        assert (turns, busiest, tokens) == (f"{20 * peak:,.0f}", f"{peak:,.0f}", f"{2500 * peak:,.0f}")
+        assert workspaces.startswith(f"{max(1, peak / 200):,.0f}")
+        cores = [
+            f"{peak / 60 * each:.{2 if peak / 60 * each < 100 else 3}g}" for each in (sqlite, worker, server)
+        ]
+        if peak > 200:
+            assert re.findall(r"[\d.]+", ours) == cores[:2]
+        if peak >= 200:
+            assert database.startswith(f"{cores[2]} cores")

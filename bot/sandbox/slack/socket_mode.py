@@ -53,7 +53,10 @@ class SocketMode:
             return web.Response(status=403, text="ticket unknown or used")
         self._tickets.discard(request.query["ticket"])
         socket = web.WebSocketResponse(autoping=False)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # whoever asked was killed meanwhile
+            return socket
         if len(self.open) >= MAX_SOCKETS:
             await self._write(socket, _farewell("too_many_websockets"))
             await socket.close()

@@ -180,13 +180,22 @@ def _nothing_unaccounted(bobbin: Bobbin, parts: list[tuple[Any, ...]]) -> Iterat
 def _in_order(
     bobbin: Bobbin, turns: list[AnsweredTurn], kept: list[tuple[Any, ...]], parts: list[tuple[Any, ...]]
 ) -> Iterator[str]:
-    """By turn, questions and answers stand in order; but for a question that came after a newer one."""
-    came: dict[tuple[str, str], int] = {}
+    """By turn, questions and answers stand in order; but for a question that came after a newer one.
+
+    It may be known before it comes: read from the thread, as history.
+    """
+    number_of: dict[tuple[str, str], int] = {}
+    acked = _acked(bobbin)
+
+    def came_first(channel: str, one: str, other: str) -> bool:
+        a, b = (channel, one), (channel, other)
+        return number_of[a] < number_of[b] and acked.get(a, 0) < acked.get(b, 0)
+
     asked: defaultdict[int, list[str]] = defaultdict(list)
     told: defaultdict[int, list[str]] = defaultdict(list)
     for channel, ts, turn, number in kept:
         asked[turn].append(ts)
-        came[channel, ts] = number
+        number_of[channel, ts] = number
     for turn, _, ts, _ in parts:
         told[turn].append(ts)
     before: dict[tuple[str, str], AnsweredTurn] = {}
@@ -194,7 +203,7 @@ def _in_order(
         last = before.get((turn.channel, turn.thread))
         if last is not None:
             newest, oldest = max(asked[last.id], default=""), min(asked[turn.id], default="~")
-            if newest > oldest and came[turn.channel, oldest] < came[turn.channel, newest]:
+            if newest > oldest and came_first(turn.channel, oldest, newest):
                 yield f"ORDER: turn {turn.id} has a question older than one of turn {last.id}"
             if max(told[last.id], default="") > min(told[turn.id], default="~"):
                 yield f"ORDER: turn {turn.id} was answered above turn {last.id}"

@@ -21,7 +21,7 @@ _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq >
 async def stage(folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
     """Yield a Bobbin that is not started."""
     await asyncio.to_thread(folder.mkdir, parents=True)
-    slack = Slack(redelivery=(0, 0.3, 0.6, 1.2, 2.4, 4.8))
+    slack = Slack(redelivery=(0, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6))
     await slack.start()
     try:
         async with Bedrock(model=Counted()) as bedrock:

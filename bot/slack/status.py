@@ -16,7 +16,7 @@ import structlog
 from bot.errors import LeaseLost, SlackError, SlackGone, SlackNotAllowed, SlackRefused, SlackUnreachable
 from bot.events import one_line
 from bot.ports import Line, Turn
-from bot.slack.api import SlackAPI
+from bot.slack.api import SlackAPI, to_its_end
 from bot.slack.markup import read
 
 _log = structlog.get_logger(__name__)
@@ -86,6 +86,10 @@ class Status:
         if self._task is None:
             self._task = asyncio.create_task(self._keep())
 
+    def streams(self) -> None:
+        """A stream has begun, which shows it too, until it is ended: by Bobbin, or by time; not by a person."""
+        self._shown = True
+
     async def settle(self) -> None:
         """Show nothing more, and wait for a call under way: none may take effect after the last write."""
         if self._task is not None:
@@ -101,7 +105,8 @@ class Status:
         await self.settle()
         if self._lost:
             await asyncio.sleep(self._lost + settle - monotonic())
-        if self._shown and (self._lost or not by_stream):
+        # Without a session a thread has no title: where there was no time to show one, this makes it.
+        if (self._shown or self._title) and (self._lost or not by_stream):
             await self._set("")
         if self._eyes:
             await self._look("reactions.remove")
@@ -172,15 +177,10 @@ class Status:
 
         Taking it away must work; showing it is tried once: again when it would fade.
         """
-        if not shows:
+        if shows:
+            await to_its_end(self._show(method, arguments))
+        else:
             await self._api.repeat(method, unbroken=True, **arguments)
-            return
-        task = asyncio.create_task(self._show(method, arguments))
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.gather(task, return_exceptions=True)
-            raise
 
     async def _show(self, method: str, arguments: Mapping[str, Any]) -> None:
         try:

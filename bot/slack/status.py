@@ -84,10 +84,12 @@ class Status:
             if not self._turn.direct:  # a session has no words
                 self._changed.set()
         if self._task is None:
+            # Even where it ends before: its place in the line may stand there, and a title needs a session.
+            self._shown = True
             self._task = asyncio.create_task(self._keep())
 
     def streams(self) -> None:
-        """A stream has begun, which shows it too, until it is ended: by Bobbin, or by time; not by a person."""
+        """A stream has begun, which shows it too. Its end takes that away, unless a person stops it."""
         self._shown = True
 
     async def settle(self) -> None:
@@ -105,8 +107,7 @@ class Status:
         await self.settle()
         if self._lost:
             await asyncio.sleep(self._lost + settle - monotonic())
-        # Without a session a thread has no title: where there was no time to show one, this makes it.
-        if (self._shown or self._title) and (self._lost or not by_stream):
+        if self._shown and (self._lost or not by_stream):
             await self._set("")
         if self._eyes:
             await self._look("reactions.remove")
@@ -130,7 +131,6 @@ class Status:
 
     async def _keep(self) -> None:
         await asyncio.sleep(_FIRST_SECONDS)
-        self._shown = True
         self._changed.clear()
         while await self._set(self._words):
             with suppress(TimeoutError):

@@ -147,7 +147,7 @@ async def _budget(settings: Settings) -> Check:
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     try:
         rows = await spending(settings.database_url, "day", int(month.timestamp() * 1000))
-    except StoreError as error:
+    except (BadConfiguration, StoreError) as error:
         return Check("budget", "skipped", str(error))
     spent, cap = sum(row.micro_usd for row in rows) / 1_000_000, settings.budget_team_monthly_usd
     if cap is None:

@@ -5,7 +5,7 @@ from math import inf
 
 from bot.checks import Check
 from bot.diagnosis import DEAF_SECONDS
-from bot.errors import StoreError
+from bot.errors import BadConfiguration, StoreError
 from bot.slack.http_doctor import told
 from storage import quiet
 
@@ -37,7 +37,7 @@ async def examine(url: str, host: str, port: int | None) -> Check:
         return _says(checks)
     try:
         runs, silent = await quiet(url)
-    except StoreError as error:
+    except (BadConfiguration, StoreError) as error:
         return Check(NAME, "skipped", str(error))
     return _heard(silent) if runs else Check(NAME, "skipped", "none runs on this database")
 

@@ -31,7 +31,7 @@ class Store(Protocol):
 
     @property
     def exclusive(self) -> bool:
-        """Whether no other process works on this database, and what is asked is done in that order."""
+        """Whether no other process works on this database, and what is written is so in the order asked."""
         ...
 
     async def post(self, message: Posted, decide: Decide) -> Ingested:

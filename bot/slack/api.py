@@ -180,7 +180,7 @@ class SlackAPI:
         for attempt in range(1, tries + 1):
             try:
                 call = self.call(method, **arguments)
-                return await (_to_its_end(call) if unbroken else call)
+                return await (to_its_end(call) if unbroken else call)
             except SlackLimited as error:
                 if attempt == tries:
                     raise
@@ -214,7 +214,8 @@ class SlackAPI:
         return renamed
 
 
-async def _to_its_end(call: Coroutine[Any, Any, T]) -> T:
+async def to_its_end(call: Coroutine[Any, Any, T]) -> T:
+    """Do it whole: who is cancelled meanwhile waits for its end first."""
     task = asyncio.create_task(call)
     try:
         return await asyncio.shield(task)

@@ -213,7 +213,7 @@ class Listeners:
         may_call = message.mentions_me or message.direct or not message.top_level
         expected = may_call and self._outlets.expect()
         ingested = await self._store.post(message, partial(self._decide, message))
-        if expected:
+        if expected and ingested.stop is None:  # what is to end is read, not claimed: only once it is written
             ingested = replace(ingested, wake=False)
         if ingested.outcome.startswith("other talk") and not message.top_level:
             self._overtaken[thread] = None

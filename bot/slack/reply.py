@@ -285,6 +285,7 @@ class SlackReply:
             self._pacer.stream_ended()
             raise
         self._go("stream")
+        self._status.streams()
 
     async def _stream_on(self) -> None:
         """Append what is new; go over into a new message before this one is full or its life ends."""

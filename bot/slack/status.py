@@ -16,7 +16,7 @@ import structlog
 from bot.errors import LeaseLost, SlackError, SlackGone, SlackNotAllowed, SlackRefused, SlackUnreachable
 from bot.events import one_line
 from bot.ports import Line, Turn
-from bot.slack.api import SlackAPI
+from bot.slack.api import SlackAPI, to_its_end
 from bot.slack.markup import read
 
 _log = structlog.get_logger(__name__)
@@ -84,7 +84,13 @@ class Status:
             if not self._turn.direct:  # a session has no words
                 self._changed.set()
         if self._task is None:
+            # Even where it ends before: its place in the line may stand there, and a title needs a session.
+            self._shown = True
             self._task = asyncio.create_task(self._keep())
+
+    def streams(self) -> None:
+        """A stream has begun, which shows it too. Its end takes that away, unless a person stops it."""
+        self._shown = True
 
     async def settle(self) -> None:
         """Show nothing more, and wait for a call under way: none may take effect after the last write."""
@@ -125,7 +131,6 @@ class Status:
 
     async def _keep(self) -> None:
         await asyncio.sleep(_FIRST_SECONDS)
-        self._shown = True
         self._changed.clear()
         while await self._set(self._words):
             with suppress(TimeoutError):
@@ -172,15 +177,10 @@ class Status:
 
         Taking it away must work; showing it is tried once: again when it would fade.
         """
-        if not shows:
+        if shows:
+            await to_its_end(self._show(method, arguments))
+        else:
             await self._api.repeat(method, unbroken=True, **arguments)
-            return
-        task = asyncio.create_task(self._show(method, arguments))
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.gather(task, return_exceptions=True)
-            raise
 
     async def _show(self, method: str, arguments: Mapping[str, Any]) -> None:
         try:

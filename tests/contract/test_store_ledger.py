@@ -98,6 +98,9 @@ async def test_days_that_are_over_are_summed_up_once_and_count_as_before(talk: T
     month = int(now.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
     midnight = int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp() * 1000)
     days = [month - 1, *range(month, midnight + 1, DAY)]  # the last moment of the month before, each of this
+    await talk.sql(
+        "INSERT INTO spent_day(team_id, day, micro_usd) VALUES('T1', :day, 500)", day=month - 3 * DAY
+    )
     turn, another = await turn_of(talk), await turn_of(talk, 1)
     for number, at in enumerate(days, 1):
         await talk.store.begin_call(call(number, turn, micro_usd=number), Caps())
@@ -109,7 +112,9 @@ async def test_days_that_are_over_are_summed_up_once_and_count_as_before(talk: T
         assert booked.refused.used == spent
         await talk.store.sweep()
         await talk.store.sweep()
-        closed = await talk.sql("SELECT day, micro_usd FROM spent_day ORDER BY day")
+        closed = await talk.sql(
+            "SELECT day, micro_usd FROM spent_day WHERE day >= :month ORDER BY day", month=month
+        )
         over = [(at, number) for number, at in enumerate(days, 1) if month <= at < midnight - DAY]
         assert [(row["day"], row["micro_usd"]) for row in closed] == over
 

@@ -99,6 +99,14 @@ async def test_answering_again_does_not_take_a_title_away(scene: Scene) -> None:
     assert scene.slack.status(dm, thread).title == "My own"
 
 
+async def test_a_thread_whose_first_question_fails_at_once_has_its_title_too(scene: Scene) -> None:
+    dm = scene.slack.dm(scene.ann)
+    thread = await scene.slack.say(scene.ann, dm, "fail no_access")
+    await scene.slack.wait_for(lambda: scene.slack.status(dm, thread).title == "fail no_access")
+    assert scene.slack.status(dm, thread).status == "active"
+    assert len(scene.bobbin.answers(dm, thread)) == 1
+
+
 # ---------------------------------------------------------------- stop
 
 
@@ -171,6 +179,18 @@ async def test_stop_while_the_model_is_waited_for_ends_the_waiting(scene: Scene)
     asked = len(scene.requests)
     assert asked <= 2
     assert not scene.bobbin.answers(dm, thread)
+
+
+async def test_the_button_that_the_answer_itself_brings_leaves_no_thread_busy(scene: Scene) -> None:
+    """Nobody called: no status was shown, but a stream shows one."""
+    thread = await scene.joined()
+    scene.bedrock.pace = 0.2
+    await scene.say(f"say exactly: {LONG}", by=scene.ben, thread=thread)
+    await scene.slack.wait_for(lambda: len(scene.answers(thread)) == 2)
+    await stopped(scene, scene.channel, thread, "button")
+    scene.bedrock.pace = 0
+    await scene.slack.wait_for(lambda: "Stopped." in str(scene.answers(thread)))
+    await scene.slack.wait_for(lambda: scene.slack.status(scene.channel, thread).status == "active")
 
 
 async def test_stop_of_a_message_that_is_rewritten_as_it_grows(scene: Scene) -> None:

@@ -69,6 +69,21 @@ async def test_a_person_is_warned_at_four_fifths_and_refused_at_the_end_until_to
     assert words(scene.requests[-1])[-2:] == ["One more?", "And today?"]
 
 
+async def test_who_is_refused_after_a_wait_in_the_line_waits_no_longer_for_all_to_see(make: Make) -> None:
+    bobbin = await make(BUDGET_USER_DAILY_USD="1", MAX_CONCURRENT_ANSWERS="1").start()
+    scene = Scene(bobbin)
+    scene.bedrock.hold()
+    await scene.mention("say exactly: first", by=scene.ben)
+    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
+    thread = await scene.mention("And I?")
+    await scene.slack.wait_for(lambda: scene.slack.status(scene.channel, thread).text.startswith("queued"))
+    await spend(bobbin, scene.ann, 1)
+    scene.bedrock.release()
+    await told(scene, scene.ann, 1)
+    await scene.slack.wait_for(lambda: scene.slack.status(scene.channel, thread).status == "active")
+    assert not scene.answers(thread)
+
+
 async def test_somebody_who_did_not_call_bobbin_is_refused_once_a_day(make: Make) -> None:
     bobbin = await make(BUDGET_USER_DAILY_USD="1").start()
     scene = Scene(bobbin)

@@ -290,7 +290,7 @@ async def test_a_database_that_another_bobbin_has_open_is_read_and_its_budget_to
 
 
 @pytest.mark.parametrize(
-    "case", ["no database", "another program's", "newer", "damaged", "a folder", "no folder"]
+    "case", ["no database", "another program's", "newer", "damaged", "a folder", "no folder", "no address"]
 )
 async def test_a_database_that_will_not_carry_bobbin_is_named(patient: Make, case: str) -> None:
     bobbin = patient()
@@ -314,8 +314,11 @@ async def test_a_database_that_will_not_carry_bobbin_is_named(patient: Make, cas
             path.mkdir()
         case "no folder":
             bobbin.settings["DATABASE_URL"] = "sqlite:////dev/null/bobbin.db"
+        case "no address":
+            bobbin.settings["DATABASE_URL"] = "postgresql://bobbin:%zz@db.example.com/bobbin"
     found = await examined(bobbin)
     assert failed(found) == {"database"}
+    assert "fault of Bobbin" not in found["database"]["todo"]
 
 
 async def test_a_database_that_others_can_read_is_closed_and_said(patient: Make) -> None:

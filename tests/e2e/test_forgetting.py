@@ -12,6 +12,7 @@ from bot.sandbox.slack import Slack
 from tests.e2e.books import change, spend
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, read, words
+from tests.e2e.test_crashes import at_rest
 from tests.e2e.test_window import summaries, turn
 
 Make = Callable[..., Bobbin]
@@ -128,6 +129,7 @@ async def test_a_persons_data_is_erased_from_home_by_command_and_by_word(bobbin:
     dm = slack.dm(scene.ann)
     private = await slack.say(scene.ann, dm, "say exactly: marlin")
     await bobbin.answered(dm, private)
+    await at_rest(bobbin)
 
     await slack.open_home(scene.ann)
     home = await slack.wait_for(lambda: slack.home(scene.ann))

@@ -106,15 +106,21 @@ async def test_the_status_tells_how_much_is_read_and_what_is_done_with_it(
     bobbin = await make(CONTEXT_WINDOW_TOKENS="12000", MAX_OUTPUT_TOKENS="1000", SLACK_PACING="off").start()
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
-    root = await slack.say(ann, channel, "word " * 3000)
-    for _ in range(24):
-        await slack.say(ann, channel, "word " * 300, thread=root)
-    await slack.say(ann, channel, f"{bobbin.me} What's 1+1?", thread=root)
-    await bobbin.answered(channel, root)
-    said = [text for _, _, text in slack.status(channel, root).history]
-    assert "is condensing the thread…" in said, said
-    assert any(text.startswith("is reading 2") for text in said), said
-    assert said[-1] == ""
+
+    async def asked(words: int) -> str:
+        root = await slack.say(ann, channel, "word " * 10 * words)
+        for _ in range(24):
+            await slack.say(ann, channel, "word " * words, thread=root)
+        await slack.say(ann, channel, f"{bobbin.me} What's 1+1?", thread=root)
+        return root
+
+    for words, status in ((1, "is reading 2"), (300, "is condensing the thread…")):
+        bedrock.hold()
+        root = await asked(words)
+        await slack.wait_for(lambda: slack.status(channel, root).text.startswith(status))  # noqa: B023  awaited here
+        bedrock.release()
+        await bobbin.answered(channel, root)
+        assert slack.status(channel, root).text == ""
 
 
 @pytest.mark.parametrize("where", ["a dm", "a channel"])

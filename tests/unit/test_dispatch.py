@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.web.async_client import AsyncWebClient
 from structlog.testing import capture_logs
 
 from bot.conversation import ThreadKey
@@ -16,7 +18,9 @@ from bot.errors import StoreUnavailable
 from bot.events import Posted, Stopped
 from bot.lease import Lease
 from bot.policy import Rules, decide
-from bot.ports import Finish, Store, Turn
+from bot.ports import Finish, Ingested, Store, Turn
+from bot.slack.incoming import Me
+from bot.slack.listeners import Listeners, Outlets
 from bot.turns import Turns
 from storage import open_store
 
@@ -56,6 +60,11 @@ class Desk:
         self.store = store
         self.turns = Waiting(store)
         self.dispatcher = Dispatcher(store, self.turns, owner="me", slots=slots)
+        unused: Any = None
+        outlets = Outlets(
+            self.dispatcher.wake, self.dispatcher.expect, unused, unused, unused, unused, unused
+        )
+        self.bolt = Listeners(store, Me("T1", "BOT", "B1"), Rules(), outlets).bolt(AsyncWebClient(), "xoxb-1")
 
     async def ask(self, at: int, thread: int | None = None) -> str:
         """Write a DM at this second, in a thread of its own; its ts."""
@@ -66,6 +75,30 @@ class Desk:
         if ingested.wake:
             self.dispatcher.wake()
         return ts
+
+    async def hear(self, at: int, text: str, thread: str = "") -> str:
+        """Take in a DM as Slack tells of it; its ts."""
+        ts = f"{1_795_000_000 + at}.000100"
+        said = {"channel": "D1", "channel_type": "im", "user": "ANN", "ts": ts, "text": text}
+        event = {"type": "message", "thread_ts": thread or ts, **said}
+        body = {"type": "event_callback", "team_id": "T1", "event_id": f"Ev{at}", "event": event}
+        response = await self.bolt.async_dispatch(AsyncBoltRequest(body=body, mode="socket_mode"))
+        assert response.status == 200
+        return ts
+
+    def looks(self, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+        """What tells, once cleared, that the dispatcher has looked again, and waits."""
+        next_due, looked = self.store.next_due, asyncio.Event()
+
+        async def last() -> float | None:
+            due = await next_due()
+            looked.set()
+            return due
+
+        monkeypatch.setattr("bot.dispatch._POLL_SECONDS", 3600)
+        monkeypatch.setattr(self.store, "next_due", last)
+        self.dispatcher.wake()
+        return looked
 
     def answer(self, ts: str) -> None:
         self.turns.answers[ts].set()
@@ -147,6 +180,36 @@ async def test_a_turn_that_runs_here_is_ended_at_once(tmp_path: Path):
         here.dispatcher.wake()
         await until(lambda: here.dispatcher.running == 1)
         assert await here.store.claim("other", 10) == []
+
+
+async def test_a_question_is_claimed_in_the_commit_that_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with desk(tmp_path) as here:
+        await here.looks(monkeypatch).wait()
+        with capture_logs() as logs:
+            await here.begun(await here.hear(1, "hi"))
+        assert "post, claim" in [log.get("transactions") for log in logs]
+
+
+async def test_a_word_that_stops_is_heard_though_every_slot_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with desk(tmp_path, slots=1) as here:
+        asked = await here.hear(1, "hi")
+        await here.begun(asked)
+        looked = here.looks(monkeypatch)
+        await looked.wait()
+        post = here.store.post
+
+        async def slow(*what: Any) -> Ingested:
+            await looked.wait()
+            return await post(*what)
+
+        monkeypatch.setattr(here.store, "post", slow)
+        looked.clear()
+        await here.hear(2, "stop", asked)
+        await until(lambda: here.dispatcher.running == 0)
 
 
 async def test_the_drain_lets_answers_end_and_gives_the_rest_back_open(tmp_path: Path):

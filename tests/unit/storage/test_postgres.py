@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bot.errors import BadConfiguration, StoreError, StoreForeign, StoreUnavailable
-from storage import open_store, sqlstates
+from storage import migrated, open_store, sqlstates
 from storage.connector import Query, Transaction
 from storage.migrate import migrate, migrations
 from storage.postgres import Postgres
@@ -321,6 +321,17 @@ async def test_workers_that_start_at_once_migrate_once(url: str) -> None:
     assert [await connector.version() for connector in connectors] == [len(migrations("postgres"))] * 3
     for connector in connectors:
         await connector.close()
+
+
+async def test_what_is_looked_up_or_sorted_is_so_byte_by_byte_whatever_the_servers_language(url: str) -> None:
+    await migrated(url)
+    with psycopg.connect(url) as server:
+        others = server.execute("""
+            SELECT i.indexrelid::regclass::text, c.collname
+            FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid AND t.relnamespace = 'public'::regnamespace
+                CROSS JOIN unnest(i.indcollation::oid[]) AS used JOIN pg_collation c ON c.oid = used
+            WHERE c.collname <> 'C'""").fetchall()
+    assert not others
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(database: Postgres) -> None:

@@ -143,10 +143,13 @@ async def test_where_no_status_is_shown_eyes_are_on_the_question_until_it_is_ans
     assert len(refused) == 1
 
 
-async def test_eyes_go_when_the_answer_fails(bobbin: Bobbin, slack: Slack) -> None:
+async def test_eyes_go_when_the_answer_fails(bobbin: Bobbin, slack: Slack, bedrock: Bedrock) -> None:
     slack.workspace.agent = False
     slack.faults.add("assistant.threads.setStatus", "missing_scope", times=None)
-    channel, thread = await ask(bobbin, slack, "fail no_access")
+    bedrock.hold()
+    channel, thread = await ask(bobbin, slack, "fail content_filtered")
+    await eyes(slack, channel, thread, ["eyes"])
+    bedrock.release()
     await bobbin.answered(channel, thread)
     await eyes(slack, channel, thread, [])
 

@@ -208,7 +208,11 @@ async def test_where_dms_are_no_threads_each_person_is_told_once_to_reply_in_the
     scene = Scene(await make().start())
     for person in (scene.ann, scene.ben):
         scene.channel = scene.slack.dm(person)
+        scene.bedrock.hold()
         threads = [await scene.say(text, by=person) for text in ("Hello", "Hello again")]
+        # What cannot be shown there tells Bobbin that DMs are no threads.
+        await slack.wait_for(lambda: slack.calls("agents.sessions.setStatus"))
+        scene.bedrock.release()
         for thread in threads:
             await scene.answered(thread)
         await at_rest(scene.bobbin)  # without a stream, an answer grows

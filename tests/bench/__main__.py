@@ -6,12 +6,15 @@ section, and does not keep the others from being measured.
 
 import argparse
 import asyncio
+import logging
 import resource
 import sys
 import tempfile
 import traceback
 from pathlib import Path
 from time import monotonic
+
+import structlog
 
 from tests.bench import burst, growth, latency, limits, load, money, profiled, workers
 from tests.bench.figures import Section
@@ -54,6 +57,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar=f"{{{','.join(PARTS)}}}")
     chosen = parser.parse_args().parts or list(PARTS)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # both ends of two connections for each answer
     sys.exit(1 if asyncio.run(main(chosen)) else 0)

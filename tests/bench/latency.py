@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.bench.figures import Promise, Ratio, Section, ms, percentile, ratio, table
 from tests.bench.stage import BOBBIN, FLOOR, Stage, Walk, stage
 
-ROUNDS = {1: 5, 30: 6, 200: 4}
+ROUNDS = {1: 4, 30: 4, 200: 3}
 """By how many questions come at once; a round of one at once is ten in a row."""
 _ROW = 10
 DELAY = 0.5

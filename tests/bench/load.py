@@ -10,7 +10,7 @@ from tests.bench.figures import Promise, Section, ms, percentile, ratio, table
 from tests.bench.process import MIB
 from tests.bench.stage import BOBBIN, FLOOR, Stage, stage
 
-ROUNDS = {200: 3, 1000: 2, 2000: 1}
+ROUNDS = {200: 2, 1000: 2, 2000: 1}
 EVENTS, PACE = 10, 0.3
 _MANY = 1000
 

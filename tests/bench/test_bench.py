@@ -71,10 +71,12 @@ def test_a_part_takes_the_place_of_its_last_one_and_its_promises_stand_above(
     monkeypatch.setattr(page, "DOCS", tmp_path)
     promise = Promise("a new figure", "≤ 1", "0.5", held=True)
     for text in ("first", "second"):
-        page.write("load", Section("Load", f"the {text} text", [promise], {"a.svg": "<svg/>"}))
+        page.write(
+            "load", Section("Load", f"the {text} figures of this load", [promise], {"a.svg": "<svg/>"})
+        )
     written = shown.read_text("utf-8")
-    assert "the first text" not in written
-    assert "the second text" in written
+    assert "the first figures of this load" not in written
+    assert "the second figures of this load" in written
     assert written.count(promise.row) == 2
     assert written.index(promise.row) < written.index("the second text")
     assert (tmp_path / "a.svg").exists()

@@ -22,6 +22,9 @@ CAUGHT = {
 }
 
 
+_WAITING = "SELECT count(*) FROM message WHERE addressed = 1 AND turn_id IS NULL"
+
+
 async def in_a_dm(bobbin: ForkedBobbin) -> int:
     """Ask where one event alone brings the question: a mention comes as two."""
     ann = bobbin.slack.add_person("Ann Lee")
@@ -73,9 +76,16 @@ async def play(mutant: str, bobbin: ForkedBobbin, *, broken: bool) -> int:
     channel = slack.add_channel("general", members=(ann,))
     thread = await slack.say(ann, channel, f"{bobbin.me} What is the plan?")
     await all_quiet(bobbin, 1)
-    for words in ("And who makes it?", "Until when?"):
+    bobbin.bedrock.hold()
+    await slack.say(ann, channel, f"{bobbin.me} And who makes it?", thread=thread)
+    await bobbin.bedrock.wait_for(lambda bedrock: len(bedrock.requests) == 2, 20)
+    for words in ("Until when?", "And where?"):
         await slack.say(ann, channel, f"{bobbin.me} {words}", thread=thread)
-    return 2
+    async with asyncio.timeout(20):
+        while await bobbin.rows(_WAITING) != [(2,)]:  # they are one turn's  # noqa: ASYNC110  a file
+            await asyncio.sleep(0.05)
+    bobbin.bedrock.release()
+    return 3
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["as it is", "broken"])

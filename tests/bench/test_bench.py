@@ -78,7 +78,7 @@ def test_a_part_takes_the_place_of_its_last_one_and_its_promises_stand_above(
     assert "the first figures of this load" not in written
     assert "the second figures of this load" in written
     assert written.count(promise.row) == 2
-    assert written.index(promise.row) < written.index("the second text")
+    assert written.index(promise.row) < written.index("the second figures of this load")
     assert (tmp_path / "a.svg").exists()
 
 

@@ -294,6 +294,7 @@ async def test_events_that_cannot_be_read_are_acked_and_the_next_good_one_works(
 ) -> None:
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
+    slack._sockets._ack_seconds = 30  # how soon is not what is tested
     ids = {slack.deliver_raw(event): name for name, event in table.items()}
     await slack.wait_for(
         lambda: {entry.data["event_id"] for entry in slack.log if entry.kind == "delivery"} >= set(ids)

@@ -14,7 +14,8 @@ from time import monotonic
 from typing import Any
 
 from tests.chaos.forked import ForkedBobbin
-from tests.chaos.history import questions, violations
+from tests.chaos.history import violations
+from tests.chaos.record import recorded
 from tests.chaos.stage import all_quiet, stage
 from tests.e2e.conftest import by_requests
 
@@ -128,7 +129,7 @@ async def _on_one_stage(folder: Path, rounds: int, seed: str) -> Tally:
         bobbin.slack.faults.clear()
         await crowd.answered()
         tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
-        tally.questions = len(questions(bobbin))
+        tally.questions = len((await recorded(bobbin)).questions())
         tally.turns = Counter(
             dict(await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state"))
         )

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bot.conversation import OPENING
 from bot.prompt import CONDENSE
 from bot.remarks import ENDINGS
 from bot.sandbox.bedrock import Asked
@@ -132,6 +133,8 @@ class Requests:
         opened = turn.started if asked.started_at * 1000 < turn.reopened else turn.reopened or turn.started
         slots, early = self._slots(turn, asked.started_at, opened)
         found = [words for _, words in self._read[number] if words not in early]
+        if found[:1] == [bare(OPENING)]:  # what was said first is deleted
+            del found[0]
         if not _fits(found, slots):
             wanted = [(sorted(slot.texts), "?" * slot.optional) for slot in slots]
             yield f"FORGOT: request {number}, of turn {turn.id}, was sent {found}, not {wanted}"

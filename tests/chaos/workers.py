@@ -3,15 +3,12 @@
 import asyncio
 import random
 import signal
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tests.chaos.forked import ForkedBobbin
-from tests.chaos.history import violations
 from tests.chaos.kills import FAULTS, FAULTY, FROZEN, LEASE, ROUNDS_ON_ONE_STAGE, Crowd, Tally
-from tests.chaos.record import recorded
 from tests.chaos.stage import stage
 from tests.postgres import Server
 
@@ -108,8 +105,4 @@ async def _judged(bobbin: ForkedBobbin, crowd: Crowd, tally: Tally, seed: str) -
         tally.wrong = [f"stage {seed}: NEVER AT REST: {row}" for row in await bobbin.rows(_WAITING)]
         tally.wrong += ["NEVER AT REST"]
         return
-    tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
-    tally.questions = len((await recorded(bobbin)).questions())
-    tally.turns = Counter(
-        dict(await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state"))
-    )
+    await crowd.judged(tally, seed)

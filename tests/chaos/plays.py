@@ -88,13 +88,28 @@ async def stopped(bobbin: ForkedBobbin) -> int:
     ann = bobbin.slack.add_person("Ann Lee")
     channel = bobbin.slack.dm(ann)
     thread = await bobbin.slack.say(ann, channel, "What is the plan?")
-    await bobbin.slack.wait_for(
-        lambda: any(len(shown(message)) > 2 * _FIRST for message in bobbin.answers(channel, thread)), 30
-    )
+    await _half_shown(bobbin, channel, thread)
     while not _answer(bobbin.slack, channel, thread):
         with suppress(LookupError):  # the button is gone: it was answered just now
             await bobbin.slack.stop(ann, channel, thread)
         await asyncio.sleep(0.1)
+    return 1
+
+
+async def taken_back(bobbin: ForkedBobbin) -> int:
+    """Ann deletes her question once the model was asked; one turn."""
+    ann, channel, thread = await _asked(bobbin)
+    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), 30)
+    await bobbin.slack.delete(ann, channel, thread)
+    return 1
+
+
+async def taken_back_late(bobbin: ForkedBobbin) -> int:
+    """Ann deletes her question when she has seen some of the answer; one turn."""
+    bobbin.model.sentences = _LONG
+    ann, channel, thread = await _asked(bobbin)
+    await _half_shown(bobbin, channel, thread)
+    await bobbin.slack.delete(ann, channel, thread)
     return 1
 
 
@@ -132,6 +147,8 @@ OTHERS = (
     Play(a_file, _around("files.getUploadURLExternal", "files.completeUploadExternal")),
     Play(fails_first, _around("chat.postMessage", "retry")),
     Play(stopped, _around("stop", "finish")),
+    Play(taken_back, _around("delete", "chat.startStream")),
+    Play(taken_back_late, _around("delete", "finish")),
     Play(not_asked, _around("finish")),
     Play(one_question, frozenset({"before ack", "after post"}), by_requests=True),
 )
@@ -160,6 +177,12 @@ async def _answered_again(bobbin: ForkedBobbin, *, sentences: int) -> int:
             await bobbin.slack.shortcut(ann, "answer_again", channel, ts)
         await asyncio.sleep(0.3)  # as a person does who saw nothing happen
     return 1
+
+
+async def _half_shown(bobbin: ForkedBobbin, channel: str, thread: str) -> None:
+    await bobbin.slack.wait_for(
+        lambda: any(len(shown(message)) > 2 * _FIRST for message in bobbin.answers(channel, thread)), 30
+    )
 
 
 def _answer(slack: Slack, channel: str, thread: str) -> str:

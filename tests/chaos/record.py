@@ -173,7 +173,11 @@ async def recorded(bobbin: Bobbin) -> Record:
             for ts, message in channel.messages.items()
             if message.get("user") == slack.bot_user_id
         },
-        sessions=deepcopy(slack.workspace.sessions),
+        sessions={
+            (channel, thread): deepcopy(session)
+            for (channel, thread), session in slack.workspace.sessions.items()
+            if thread in slack.workspace.channels[channel].messages  # else nobody sees it
+        },
         eyes=[*_eyes(slack)],
         requests=[*bobbin.bedrock.requests],
         turns=[RanTurn(*row) for row in await bobbin.rows(_TURNS)],

@@ -44,6 +44,8 @@ FAULTY = 0.3
 FROZEN = 0.2
 CHANGES = 0.25
 """After so many of the questions somebody edits, deletes, stops, or wants another answer."""
+STOP_WITHIN = 0.5
+"""Seconds for which somebody looks for the button."""
 _BY_REQUESTS = 0.5
 """So many of the stages are in HTTP mode."""
 
@@ -220,11 +222,19 @@ class Crowd:
         return messages.get(ts, {}).get("subtype") is None and ts in messages
 
     async def _stop(self) -> None:
+        """Press Stop where the button is, should it show soon."""
+        slack = self._bobbin.slack
+        with suppress(TimeoutError):
+            channel, thread = await slack.wait_for(self._stoppable, STOP_WITHIN)
+            await slack.stop(self._people[0], channel, thread)
+            self._changes["stops"] += 1
+
+    def _stoppable(self) -> tuple[str, str] | None:
         for channel, thread in reversed(self._threads):
-            with suppress(LookupError):  # there is no button: nothing is being answered there
-                await self._bobbin.slack.stop(self._people[0], channel, thread)
-                self._changes["stops"] += 1
-                return
+            session = self._bobbin.slack.status(channel, thread)
+            if session.status == "processing" and not session.text and self._stands(channel, thread):
+                return channel, thread
+        return None
 
     async def _again(self) -> None:
         """Choose the newest answer of a thread, who asked there last; nobody waits for what comes of it."""

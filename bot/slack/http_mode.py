@@ -52,7 +52,8 @@ class HttpMode:
         self._secret = secret
         self._intake: Intake | None = None
         self._open = asyncio.Event()
-        self._leaving = False
+        self._stays = 0.0
+        self._left_at: float | None = None
         self._under_way: set[asyncio.Task[Any] | None] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,11 +67,11 @@ class HttpMode:
     @property
     def connected(self) -> bool:
         """Whether requests should be sent here; whether Slack can is not to be seen from here."""
-        return self._intake is not None and not self._leaving
+        return self._intake is not None and self._left_at is None
 
-    def open(self, intake: Intake) -> None:
-        """Take requests in from now on."""
-        self._intake = intake
+    def open(self, intake: Intake, stays: float) -> None:
+        """Take requests in from now on; and for so many seconds after it has said that it leaves."""
+        self._intake, self._stays = intake, stays
         self._open.set()
 
     async def opened(self) -> None:
@@ -84,13 +85,16 @@ class HttpMode:
     async def leave(self) -> None:
         """See `WayIn`: not ready any more, but what still comes is taken in.
 
-        It is kept, and answered after the next start; Slack would repeat a refused one after a minute.
+        It is kept, and answered by another worker or after the next start; Slack would repeat a refused one
+        after a minute.
         """
-        self._leaving = True
+        self._left_at = monotonic()
 
     async def close(self) -> None:
-        """See `WayIn`."""
-        self._leaving, self._intake = True, None
+        """See `WayIn`. Whoever sends to several workers has had time to see that this one leaves."""
+        if self._left_at is not None:
+            await asyncio.sleep(self._left_at + self._stays - monotonic())
+        self._intake = None
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await self._idle.wait()

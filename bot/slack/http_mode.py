@@ -25,8 +25,11 @@ from bot.slack.signing import genuine, plausible
 _log = structlog.get_logger(__name__)
 
 BODY_BYTES = 2**20
+_SMALL_BYTES = 64 * 2**10
+"""What a request holds up to here is not counted: hardly one of Slack's is larger, and none of these shall
+wait for large ones, which may be anybody's. Of them there are no more than connections (`bot/web.py`)."""
 _HELD_BYTES = 64 * 2**20
-"""Of all requests together: what is above comes again, as after any failure."""
+"""Of what is above that in all requests together: what does not fit comes again, as after any failure."""
 _READ_SECONDS = 3.0
 """Slack waits no longer for the answer, so what comes in slower comes again anyhow."""
 _TOLD_SECONDS = 60.0
@@ -116,7 +119,7 @@ class HttpMode:
                 self._count(refused.reason)
             return web.Response(status=refused.status, headers=refused.headers)
         finally:
-            self._held -= len(body)
+            self._held -= _large(len(body))
             self._under_way.discard(task)
             if not self._under_way:
                 self._idle.set()
@@ -162,7 +165,7 @@ class HttpMode:
             async with asyncio.timeout(_READ_SECONDS):
                 async for piece in request.content.iter_any():
                     body += piece
-                    self._held += len(piece)
+                    self._held += _large(len(body)) - _large(len(body) - len(piece))
                     if len(body) > BODY_BYTES:
                         raise _RefusedRequest(413, "too large", _NO_RETRY)
                     if self._held > _HELD_BYTES:
@@ -179,6 +182,11 @@ class HttpMode:
             self._told = monotonic()
             _log.warning("requests refused", reasons=dict(self._refused))
             self._refused.clear()
+
+
+def _large(size: int) -> int:
+    """How many bytes of a body of this size count as held."""
+    return max(0, size - _SMALL_BYTES)
 
 
 def _delivery(headers: Mapping[str, str], body: bytearray) -> Envelope:

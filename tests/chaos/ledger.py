@@ -4,20 +4,17 @@ import asyncio
 import random
 from pathlib import Path
 
-from tests.chaos.stage import LEASE, all_quiet, stage
+from tests.chaos.stage import all_quiet, stage
 from tests.e2e.books import agree
-from tests.postgres import Server
 
 
-async def ledger_loop(
-    folder: Path, server: Server | None = None, *, kills: int, seed: int
-) -> tuple[int, int]:
+async def ledger_loop(folder: Path, *, kills: int, seed: int) -> tuple[int, int]:
     """Kill so often, at random moments; how many calls agree to the token, and how many are estimates.
 
     Raises `AssertionError` where they do not agree.
     """
     chance = random.Random(seed)
-    async with stage(folder, server, LEASE_SECONDS=str(LEASE), SLACK_PACING="off") as bobbin:
+    async with stage(folder, LEASE_SECONDS="1.5", SLACK_PACING="off") as bobbin:
         slack, bedrock = bobbin.slack, bobbin.bedrock
         bedrock.pace, bedrock.delay = 0.01, 0.05
         people = [slack.add_person(name) for name in ("Ann Lee", "Ben Ode", "Cem Kar")]

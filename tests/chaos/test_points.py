@@ -15,6 +15,11 @@ NEEDED = {
 }  # fmt: skip
 
 
+def needed(server: Server | None) -> set[str]:
+    """On a server nobody knows at the start whose leases are dead."""
+    return NEEDED if server is None else NEEDED - {"before recover"}
+
+
 @pytest.mark.timeout(300)  # on a busy machine
 @pytest.mark.parametrize(("play", "every"), [(one_question, 1), (two_people, 3)])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
@@ -22,7 +27,7 @@ async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
 ) -> None:
     whole, *killed = await singles(tmp_path, play, server, every=every)
     assert whole.wrong == []
-    assert {name for name, _ in whole.passed} >= NEEDED
+    assert {name for name, _ in whole.passed} >= needed(server)
     assert {run.kills: run.wrong for run in killed if run.wrong} == {}
     if every == 1:
-        assert {name for run in killed if run.happened for name, _ in run.kills} >= NEEDED
+        assert {name for run in killed if run.happened for name, _ in run.kills} >= needed(server)

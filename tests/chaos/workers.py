@@ -115,7 +115,7 @@ async def releases(folder: Path, server: Server, *, seed: int) -> Tally:
 async def _talk(crowd: Crowd, chance: random.Random) -> None:
     while True:
         await crowd.speak()
-        await asyncio.sleep(chance.uniform(0.1, 0.6))
+        await asyncio.sleep(chance.uniform(0.3, 1))
 
 
 async def _answers(worker: ForkedBobbin) -> None:
@@ -125,7 +125,7 @@ async def _answers(worker: ForkedBobbin) -> None:
         return sum(line["event"] == "turn ended" and line["state"] == "answered" for line in worker.log)
 
     before = answered()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while answered() == before:  # noqa: ASYNC110  a file
             await asyncio.sleep(0.1)
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import questions, violations
-from tests.chaos.stage import LEASE, all_quiet, stage
+from tests.chaos.stage import all_quiet, stage
 from tests.e2e.conftest import by_requests
 
+LEASE = 1.5
 ROUNDS_ON_ONE_STAGE = 25
 """Then everything is checked, and a new stage begins."""
 

@@ -15,8 +15,6 @@ from tests.chaos.forked import Counted, ForkedBobbin
 from tests.postgres import Server
 
 SETTLE = 0.5
-LEASE = 1.5
-"""On a server a dead worker is noticed by nothing but its lease."""
 _QUIET_SECONDS = 60
 _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0),
     EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)"""
@@ -49,7 +47,7 @@ async def database(server: Server | None) -> AsyncIterator[dict[str, str]]:
     name = f"stage_{uuid.uuid4().hex}"
     url = await asyncio.to_thread(server.create, name)
     try:
-        yield {"DATABASE_URL": url, "LEASE_SECONDS": str(LEASE)}
+        yield {"DATABASE_URL": url}
     finally:
         await asyncio.to_thread(server.drop, name)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import questions, violations
-from tests.chaos.kills import FAULTS, FAULTY, FROZEN, ROUNDS_ON_ONE_STAGE, Crowd, Tally
-from tests.chaos.stage import LEASE, stage
+from tests.chaos.kills import FAULTS, FAULTY, FROZEN, LEASE, ROUNDS_ON_ONE_STAGE, Crowd, Tally
+from tests.chaos.stage import stage
 from tests.postgres import Server
 
 RESTART_SECONDS = 5.0
@@ -31,7 +31,7 @@ async def worker_kills(folder: Path, server: Server, *, rounds: int, seed: int, 
 async def _killed(folder: Path, server: Server, rounds: int, seed: str, workers: int) -> Tally:
     chance = random.Random(seed)
     tally = Tally(0)
-    async with _crew(folder, server, workers) as crew:
+    async with _crew(folder, server, workers, LEASE_SECONDS=str(LEASE)) as crew:
         bobbin = crew[0]
         crowd = Crowd(bobbin, chance)
         for _ in range(rounds):

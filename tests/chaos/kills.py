@@ -167,7 +167,7 @@ class Crowd:
     async def answered(self) -> None:
         """Wait until nothing waits any more."""
         await asyncio.gather(*self._clicks)
-        await all_quiet(self._bobbin, 1)
+        await all_quiet(self._bobbin, 0)  # a question that is deleted at once has no turn
 
     async def judged(self, tally: Tally, seed: str) -> None:
         """Enter what came of it all, at rest."""

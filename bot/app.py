@@ -231,7 +231,8 @@ class Process:
             ),
         ]
         if self._http:
-            self._http.open(intake)
+            seen = 0.0 if store.exclusive else min(_SEEN_SECONDS, settings.drain_seconds)
+            self._http.open(intake, stays=seen)
 
     async def observe(self, stack: AsyncExitStack) -> None:
         """Count and trace, where that is wanted."""
@@ -278,6 +279,8 @@ _SWEEP_PATIENCE = 600.0
 """Seconds that a loop may be quiet: as long as it waits for a locked database, or for Slack's limits."""
 _BACKGROUND_SECONDS = 1.0
 _SHARE_SECONDS = 10.0
+_SEEN_SECONDS = 5.0
+"""Until a load balancer has seen at `/readyz` that a worker leaves; what it says may be a second old."""
 _REFUSED_SECONDS = 5.0
 _TOKEN_SECONDS = 15.0
 

@@ -31,6 +31,7 @@ LONGEST = (
     "tests/chaos/test_again_points.py",
     "tests/chaos/test_points.py",
     "tests/chaos/test_play_points.py",
+    "tests/chaos/test_on_postgres.py",
     "tests/chaos/test_slack_faults.py",
     "tests/contract/test_store_order.py",
     "tests/e2e/test_process.py",
@@ -50,6 +51,7 @@ APART = (
     "tests/chaos/test_again_points.py",
     "tests/chaos/test_play_points.py",
     "tests/chaos/test_points.py",
+    "tests/chaos/test_on_postgres.py",
     "tests/contract/test_store_order.py",
 )
 """Modules whose few tests each take long and share nothing: they need not be in one process."""

@@ -17,6 +17,7 @@ from tests.chaos.history import violations
 from tests.chaos.plays import Play
 from tests.chaos.stage import all_quiet, stage
 from tests.e2e.conftest import by_requests
+from tests.postgres import Server
 
 Point = tuple[str, int]
 
@@ -35,10 +36,10 @@ class Run:
     """The points of the last process."""
 
 
-async def run(folder: Path, play: Play, kills: Iterable[Point] = ()) -> Run:
+async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Server | None = None) -> Run:
     """Play, dying at these points, one in each process; then let it come to rest, and check."""
     result = Run(tuple(kills))
-    async with stage(folder, SLACK_PACING="off") as bobbin:
+    async with stage(folder, server, SLACK_PACING="off") as bobbin:
         bobbin.bedrock.pace = 0.05
         if play.by_requests:
             bobbin.settings |= by_requests(bobbin.slack)
@@ -84,32 +85,42 @@ def reached(runs: Sequence[Run]) -> float:
 
 
 async def singles(
-    folder: Path, play: Play, *, every: int = 1, names: Collection[str] = (), at_once: int = 6
+    folder: Path,
+    play: Play,
+    server: Server | None = None,
+    *,
+    every: int = 1,
+    names: Collection[str] = (),
+    at_once: int = 6,
 ) -> list[Run]:
     """Die once at each point of the play; or only at every so many-th, or at those of these names."""
-    whole = await run(folder / "whole", play)
+    whole = await run(folder / "whole", play, server=server)
     points = [point for point in whole.passed if not names or point[0] in names]
-    return [whole, *await _all(folder, play, [(point,) for point in points[::every]], at_once)]
+    return [whole, *await _all(folder, play, [(point,) for point in points[::every]], server, at_once)]
 
 
-async def pairs(folder: Path, play: Play, *, every: int = 1, at_once: int = 6) -> list[Run]:
+async def pairs(
+    folder: Path, play: Play, server: Server | None = None, *, every: int = 1, at_once: int = 6
+) -> list[Run]:
     """Die at each point of the play and at each point of the recovery from that, or at every so many-th."""
-    firsts = await singles(folder / "singles", play, every=every, at_once=at_once)
+    firsts = await singles(folder / "singles", play, server, every=every, at_once=at_once)
     twice = [
         (*first.kills, second) for first in firsts[1:] if first.happened for second in first.passed[::every]
     ]
-    return [*firsts, *await _all(folder, play, twice, at_once)]
+    return [*firsts, *await _all(folder, play, twice, server, at_once)]
 
 
-async def _all(folder: Path, play: Play, every: list[tuple[Point, ...]], at_once: int) -> list[Run]:
+async def _all(
+    folder: Path, play: Play, every: list[tuple[Point, ...]], server: Server | None, at_once: int
+) -> list[Run]:
     slots = asyncio.Semaphore(at_once)
 
     async def one(number: int, kills: tuple[Point, ...]) -> Run:
         # How often an answer is flushed and an event comes is not the same each time: one more try.
         async with slots:
-            result = await run(folder / str(number), play, kills)
+            result = await run(folder / str(number), play, kills, server)
             if result.happened < len(kills) and not result.wrong:
-                result = await run(folder / f"{number}-again", play, kills)
+                result = await run(folder / f"{number}-again", play, kills, server)
             return result
 
     return await asyncio.gather(*(one(number, kills) for number, kills in enumerate(every)))

@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.plays import PEOPLE, QUESTION, Play
 from tests.chaos.points import reached, singles
+from tests.postgres import Server
 
 NEEDED = {
     "before post", "after post", "before ack", "after ack", "after claim", "before the model", "model Stop",
@@ -16,14 +17,19 @@ NEEDED = {
 }  # fmt: skip
 
 
+def needed(server: Server | None) -> set[str]:
+    """On a server nobody knows at the start whose leases are dead."""
+    return NEEDED if server is None else NEEDED - {"before recover"}
+
+
 @pytest.mark.timeout(300)  # on a busy machine
 @pytest.mark.parametrize(("play", "every"), [(QUESTION, 1), (PEOPLE, 3)], ids=["question", "people"])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
-    tmp_path: Path, play: Play, every: int
+    tmp_path: Path, server: Server | None, play: Play, every: int
 ) -> None:
-    whole, *killed = runs = await singles(tmp_path, play, every=every)
+    whole, *killed = runs = await singles(tmp_path, play, server, every=every)
     assert {run.kills: run.wrong for run in runs if run.wrong} == {}
-    assert {name for name, _ in whole.passed} >= NEEDED
+    assert {name for name, _ in whole.passed} >= needed(server)
     assert reached(killed) >= 0.9
     if every == 1:
-        assert {name for run in killed if run.happened for name, _ in run.kills} >= NEEDED
+        assert {name for run in killed if run.happened for name, _ in run.kills} >= needed(server)

@@ -19,6 +19,7 @@ from bot.dispatch import Background, Dispatcher, every
 from bot.erasing import ORDERS_SECONDS, RETENTION_SECONDS, Erasing
 from bot.errors import BadConfiguration, LoopEnded, StoreUnavailable
 from bot.health import Pulse
+from bot.lease import term
 from bot.ledger import Ledger
 from bot.models import known
 from bot.observing import observe
@@ -342,7 +343,10 @@ async def _patient_store(settings: Settings) -> AsyncIterator[Store]:
         while True:
             try:
                 store = await stack.enter_async_context(
-                    open_store(settings.database_url, lease=settings.lease_seconds)
+                    open_store(
+                        settings.database_url,
+                        lease=term(settings.lease_seconds, settings.recovery_settle_seconds),
+                    )
                 )
                 break
             except StoreUnavailable as error:

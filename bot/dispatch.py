@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from time import monotonic
 from typing import Any
 
 import structlog
 
 from bot.errors import SlackError, StoreError
-from bot.lease import Lease
+from bot.lease import Lease, uptime
 from bot.ports import Store, Turn
 from bot.turns import Turns
 
@@ -134,7 +133,7 @@ class Dispatcher:
         while (free := self._slots - len(self._running)) > 0 and not self._draining and self._may():
             wanted = min(free, _AT_ONCE)
             async with self._claiming:
-                began = monotonic()
+                began = uptime()
                 claimed = await self._store.claim(self._owner, wanted)
                 for turn in claimed:
                     self._start(turn, began)
@@ -151,6 +150,9 @@ class Dispatcher:
 
     def _start(self, turn: Turn, claimed: float) -> None:
         self._claimed(turn.conversation)
+        for same, stale in self._running.values():
+            if same == turn.id:  # its lease ran out, by the store's clock, under a run that goes on
+                stale.end("lost")
         lease = self._turns.lease(turn, claimed)
         task = asyncio.create_task(self._turns.run(turn, lease), name=f"turn {turn.id}")
         self._running[task] = (turn.id, lease)

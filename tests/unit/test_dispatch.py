@@ -116,8 +116,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def desk(path: Path, slots: int = 10) -> AsyncIterator[Desk]:
-    async with open_store(f"sqlite:///{path / 'bobbin.db'}") as store:
+async def desk(path: Path, slots: int = 10, lease: float = 60) -> AsyncIterator[Desk]:
+    async with open_store(f"sqlite:///{path / 'bobbin.db'}", lease=lease) as store:
         made = Desk(store, slots)
         loop = asyncio.create_task(made.dispatcher.run())
         yield made
@@ -180,6 +180,13 @@ async def test_a_turn_that_runs_here_is_ended_at_once(tmp_path: Path):
         here.dispatcher.wake()
         await until(lambda: here.dispatcher.running == 1)
         assert await here.store.claim("other", 10) == []
+
+
+async def test_of_a_turn_whose_lease_a_step_of_the_clock_ended_the_stale_run_gives_way(tmp_path: Path):
+    async with desk(tmp_path, lease=0.1) as here:  # by the store's clock; the run trusts its own for 60 s
+        asked = await here.ask(1)
+        await until(lambda: here.turns.begun[:2] == [asked, asked])
+        await until(lambda: here.dispatcher.running == 1)
 
 
 async def test_a_question_is_claimed_in_the_commit_that_writes_it(

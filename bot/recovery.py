@@ -80,19 +80,23 @@ class Gaps:
         self._listening = listening
         self._read = read
         self._gap = Gap(0.0, 0)
+        self._caught_up: set[tuple[str, str]] = set()
+        """The places that were read again after this gap."""
         self._missed = asyncio.Event()
 
     async def note(self) -> None:
         """Note that events can come in now, as soon as they can."""
         await self._listening()
         if (gap := await self._store.heard(self._team, GAP_SECONDS)) is not None:
+            if gap != self._gap:
+                self._caught_up.clear()
             self._gap = gap
             self._missed.set()
 
     async def catch_up(self) -> None:
         """Wait for a gap; then read the channels Bobbin is used in and the lively threads, the newest first.
 
-        A failure leaves it for the next time, also after a restart.
+        A failure leaves what is not read yet for the next time, after a restart all of it.
         """
         await self._missed.wait()
         # From the gap's start, not from what is known last: newer messages may have come in already.
@@ -102,11 +106,13 @@ class Gaps:
         threads = await self._store.lively(self._team, _ts(gap.began - _DAY), _PLACES)
         places = [(channel, "") for channel in channels]
         places += [(thread.channel, thread.thread_ts) for thread in threads]
+        places = [place for place in places if place not in self._caught_up]
         _log.info("reading again what was said while nothing came in", places=len(places))
         messages, failed = 0, 0
         for channel, thread_ts in places:
             try:
                 messages += await self._read(channel, since, thread_ts)
+                self._caught_up.add((channel, thread_ts))
             except SlackError as error:
                 failed += 1
                 _log.warning("what was said meanwhile is not read yet", channel=channel, error=str(error))

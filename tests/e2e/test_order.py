@@ -150,6 +150,15 @@ async def test_a_question_and_its_additions_in_any_order_are_all_read(
     assert [text for (text,) in asked] == [f"{bobbin.me} remark 0.", *said[1:]]
 
 
+def let_past(slack: Slack, text: str) -> None:
+    """Of the events that are held, deliver those with such words."""
+    sockets = slack._sockets
+    for event_id in list(sockets._held or ()):
+        if text in str(sockets._events[event_id]["event"].get("text")):
+            sockets._held.remove(event_id)  # type: ignore[union-attr]
+            slack.deliver_again(event_id)
+
+
 async def test_a_reply_that_overtakes_the_mention_before_it_is_answered(
     bobbin: Bobbin, slack: Slack, bedrock: Bedrock
 ) -> None:
@@ -158,11 +167,7 @@ async def test_a_reply_that_overtakes_the_mention_before_it_is_answered(
     slack.hold()
     thread = await slack.say(ann, channel, f"{bobbin.me} What's 1+1?")
     await slack.say(ann, channel, "And 3 more added to that?", thread=thread)
-    sockets = slack._sockets
-    for event_id in list(sockets._held or ()):
-        if "3 more" in str(sockets._events[event_id]["event"].get("text")):
-            sockets._held.remove(event_id)  # type: ignore[union-attr]
-            slack.deliver_again(event_id)
+    let_past(slack, "3 more")
     await slack.wait_for(lambda: any(entry.kind == "ack" for entry in slack.log))
     slack.release()
     await bedrock.wait_for(lambda it: bool(it.requests) and "3 more" in words(it.requests[-1].body), 10)

@@ -993,6 +993,13 @@ SELECT id, channel_id, thread_ts FROM conversation
 WHERE pending_at IS NULL AND last_ts < :before_ts AND created_at < :before AND lease_owner IS NULL AND team_id <> ''
 LIMIT :limit
 
+-- idle [postgres]
+-- Held as they are found, so that they are idle still when they are forgotten. What somebody else holds just now is
+-- not idle, or is looked at again the next time.
+SELECT id, channel_id, thread_ts FROM conversation
+WHERE pending_at IS NULL AND last_ts < :before_ts AND created_at < :before AND lease_owner IS NULL AND team_id <> ''
+LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+
 -- words_in
 -- What a conversation holds, and the newest moment known of it.
 SELECT

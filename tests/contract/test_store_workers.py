@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
 from bot.events import File
@@ -43,6 +44,22 @@ async def at_once(*work: Any) -> list[Any]:
         return await each
 
     return await asyncio.gather(*map(soon, work))
+
+
+async def waiting(talk: Talk) -> int:
+    """How many transactions wait for what another one has."""
+    [row] = await talk.sql(
+        "SELECT count(*) AS count FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return int(row["count"])
+
+
+async def wait(talk: Talk, count: int, unless: "asyncio.Future[Any] | None" = None) -> None:
+    """Until so many wait, or this is done."""
+    async with asyncio.timeout(10):
+        while await waiting(talk) < count and not (unless and unless.done()):  # noqa: ASYNC110  a table
+            await asyncio.sleep(0.01)
 
 
 async def settled(talk: Talk) -> None:
@@ -152,6 +169,26 @@ async def test_a_file_is_there_for_whoever_attaches_it_and_gone_with_the_last(tw
         assert await here.store.file_data(["5ha"]) == {}
         for turn in (one, two_):
             await here.store.finish(turn, Finish("cancelled"))
+
+
+async def test_what_is_asked_while_old_threads_are_forgotten_is_answered(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    here, there = two
+    await here.ask(0, "@bobbin hello", "Hello!")
+    await here.sql("UPDATE conversation SET created_at = 0")
+    with psycopg.connect(url) as outside:
+        outside.execute(
+            "INSERT INTO inbox(team_id, event_id, outcome, received_at) VALUES ('T1', 'Ev', '', 0)"
+        )
+        asking = asyncio.ensure_future(here.post(here.message(5, "@bobbin more?", event_id="Ev")))
+        await wait(there, 1)  # it has found the thread
+        forgetting = asyncio.ensure_future(there.store.forget_old(1, 10))
+        await wait(there, 2, unless=forgetting)
+        outside.rollback()
+    assert (await asking).wake
+    assert (await forgetting).threads == 0
+    assert await here.read(await here.claim()) == ["@bobbin hello", "Hello!", "@bobbin more?"]
 
 
 # ---------------------------------------------------------------- claims

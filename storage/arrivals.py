@@ -213,7 +213,9 @@ def line_up(
     conversation: int, now: int, asker: str | None = None, *, again: bool = False
 ) -> Transaction[None]:
     """Give a conversation its place in the line, where it has none; `again`: a new one."""
-    yield Query("line_up", {"conversation": conversation, "now": now, "asker": asker, "again": int(again)})
+    whose = {"conversation": conversation, "asker": asker, "again": int(again)}
+    yield Query("hold_line", whose)
+    yield Query("line_up", {**whose, "now": now})
 
 
 def forgotten(thread: ThreadKey, ts: str, author: str, *, late: bool) -> Transaction[bool]:

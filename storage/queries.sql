@@ -91,6 +91,16 @@ SELECT 1 WHERE 1 = 0
 -- Of a whole workspace, for a person's counts against it as well.
 SELECT pg_advisory_xact_lock(hashtextextended(CAST(:team AS text), 3))
 
+-- hold_line
+-- Two conversations of one person must not take the same place in the line.
+SELECT 1 WHERE 1 = 0
+
+-- hold_line [postgres]
+-- Where `line_up` gives none, there is nothing to hold.
+SELECT pg_advisory_xact_lock(
+    hashtextextended(concat(team_id, ' ', coalesce(CAST(:asker AS text), asker_id)), 4))
+FROM conversation WHERE id = :conversation AND (pending_at IS NULL OR CAST(:again AS integer) = 1)
+
 -- tell
 -- Tell the other workers that there is something to look at.
 SELECT 1 WHERE 1 = 0
@@ -651,6 +661,7 @@ WHERE lease_owner IS NOT NULL RETURNING id
 -- Conversations with something waiting and no mark of it: there must be none.
 SELECT DISTINCT c.id FROM conversation c JOIN message m ON m.conversation_id = c.id
 WHERE c.pending_at IS NULL AND m.turn_id IS NULL AND m.addressed = 1 AND m.deleted_at IS NULL
+ORDER BY c.id
 
 -- purge_inbox
 -- Slack redelivers for minutes, delayed events for a day.

@@ -372,6 +372,7 @@ def sweep() -> Transaction[int]:
     overlooked = yield Query("unnoticed")
     for row in overlooked:
         yield Query("hold_conversation", {"conversation": row["id"]})
+    for row in overlooked:
         yield from line_up(row["id"], now)
         yield Query("settle_pending", {"conversation": row["id"]})
     yield Query("purge_inbox", {"before": now - 7 * DAY})

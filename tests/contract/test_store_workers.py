@@ -5,9 +5,10 @@ Each worker has a store of its own, and what could go wrong between two statemen
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ import pytest
 from bot.events import File
 from bot.ports import Call, Caps, Finish, Part, Read, Usage
 from storage import open_store
+from storage.queries import load
 from tests.contract.conftest import LEASE, Talk
 
 ROUNDS = 12
@@ -60,6 +62,15 @@ async def wait(talk: Talk, count: int, unless: "asyncio.Future[Any] | None" = No
     async with asyncio.timeout(10):
         while await waiting(talk) < count and not (unless and unless.done()):  # noqa: ASYNC110  a table
             await asyncio.sleep(0.01)
+
+
+@contextmanager
+def nothing_is_said_in(url: str, channel: str) -> Iterator[None]:
+    """What is said there meanwhile waits, and comes in at once."""
+    with psycopg.connect(url) as outside:
+        hold = load("postgres")["hold_channel"]
+        outside.execute(hold.encode(), {"team": "T1", "channel": channel})
+        yield
 
 
 async def settled(talk: Talk) -> None:
@@ -169,6 +180,17 @@ async def test_a_file_is_there_for_whoever_attaches_it_and_gone_with_the_last(tw
         assert await here.store.file_data(["5ha"]) == {}
         for turn in (one, two_):
             await here.store.finish(turn, Finish("cancelled"))
+
+
+async def test_each_conversation_of_one_person_has_a_place_of_its_own(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    with nothing_is_said_in(url, "C1"):
+        saying = [asyncio.ensure_future(two[at % 2].say(at, "@bobbin hello", root=at)) for at in range(12)]
+        await wait(two[0], 12)
+    await asyncio.gather(*saying)
+    places = sorted(row["place"] for row in await two[0].sql("SELECT place FROM conversation"))
+    assert [after - before for before, after in pairwise(places)] == [60_000] * 11
 
 
 async def test_what_is_asked_while_old_threads_are_forgotten_is_answered(

@@ -145,8 +145,9 @@ def delete(deleted: Deleted) -> Transaction[Ingested]:
     yield Query("hold_thread", {**where, "thread": ""})
     found = yield Query("find_message", where)
     parts = yield Query("find_part", where)
-    # The original of an old one is not on its way any more: the deletion is of other talk.
-    if not found and not parts and seconds_between(deleted.ts, deleted.at) > _COMES_LATE_SECONDS:
+    old = seconds_between(deleted.ts, deleted.at) > _COMES_LATE_SECONDS
+    # The original of an old one is not on its way any more, unless its thread is read just now.
+    if not found and not parts and old and not (yield Query("being_read", where)):
         return Ingested("a deletion of what is not kept")
     yield from noted(deleted.team, deleted.event_id, "deleted")
     if not found:

@@ -191,6 +191,12 @@ UPDATE message SET text = '', files = '[]', deleted_at = coalesce(deleted_at, :n
 UPDATE message SET text = '', deleted_at = coalesce(deleted_at, :now)
 WHERE turn_id = :turn AND role = 'assistant' AND addressed = 1 RETURNING id
 
+-- being_read
+-- Whether a thread of this channel was asked for and is not read from Slack yet.
+SELECT id FROM conversation
+WHERE team_id = :team AND (channel_id = :channel OR about_channel = :channel) AND backfill = 1
+    AND pending_at IS NOT NULL LIMIT 1
+
 -- bury
 -- It was deleted before it came.
 INSERT INTO tombstone(team_id, channel_id, ts, created_at) VALUES (:team, :channel, :ts, :now)

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from bot.events import File
-from bot.ports import Call, Caps, Finish, Part, Read, Usage
+from bot.ports import Call, Caps, Finish, Line, Part, Read, Usage
 from storage import open_store
 from storage.queries import load
 from tests.contract.conftest import LEASE, Talk
@@ -180,6 +180,24 @@ async def test_a_file_is_there_for_whoever_attaches_it_and_gone_with_the_last(tw
         assert await here.store.file_data(["5ha"]) == {}
         for turn in (one, two_):
             await here.store.finish(turn, Finish("cancelled"))
+
+
+async def test_a_long_thread_is_read_in_beside_what_else_its_channel_says(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    here, there = two
+    await here.say(8000, "@bobbin hello", root=0)
+    turn = await here.claim()
+    lines = [Line("user", here.ts(at), "BEN", f"word {at}") for at in range(1, 500)]
+    with nothing_is_said_in(url, "C1"):
+        reading = asyncio.ensure_future(here.store.backfill(turn, lines))
+        await wait(there, 1)
+        saying = asyncio.ensure_future(there.say(9000, "@bobbin and here?", root=9000))
+        await wait(there, 2)
+    await asyncio.gather(reading, saying)
+    order = [row["ts"] for row in await here.sql("SELECT ts FROM message ORDER BY id")]
+    assert len(order) == 1 + len(lines) + 1
+    assert order[-1] == lines[-1].ts  # what was said came in before
 
 
 async def test_each_conversation_of_one_person_has_a_place_of_its_own(

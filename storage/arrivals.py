@@ -48,6 +48,11 @@ def clock() -> Transaction[int]:
     return int(rows[0]["now"])
 
 
+def stamp(milliseconds: int) -> str:
+    """A moment as Slack writes it."""
+    return f"{milliseconds / 1000:.6f}"
+
+
 def hold_message(team: str, channel: str, ts: str) -> Transaction[None]:
     """What is said of one Slack message is taken in by one worker at a time (`storage/connector.py`)."""
     yield Query("hold_message", {"team": team, "channel": channel, "ts": ts})

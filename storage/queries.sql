@@ -805,7 +805,8 @@ INSERT INTO channel_setting(team_id, channel_id, name, value, set_by, set_ts)
 VALUES (:team, :channel, :name, :value, :by, :ts)
 ON CONFLICT(team_id, channel_id, name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by,
     set_ts = excluded.set_ts
-    WHERE excluded.set_ts > channel_setting.set_ts
+    WHERE excluded.set_ts >= channel_setting.set_ts
+RETURNING name
 
 -- attachments
 -- What became of the files of a conversation's messages.

@@ -184,9 +184,9 @@ class ConversationStore(Store):
         """See `Store`."""
         return await self._connector.read(channels.settings, team, channel)
 
-    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> bool:
         """See `Store`."""
-        await self._connector.write(channels.set_channel, team, channel, setting)
+        return await self._connector.write(channels.set_channel, team, channel, setting)
 
     async def reads(self, turn: Turn, places: Collection[Place]) -> dict[Place, Read]:
         """See `Store`."""

@@ -160,8 +160,8 @@ class Store(Protocol):
         """What was ever set for a channel."""
         ...
 
-    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
-        """Set it, unless a newer message did."""
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> bool:
+        """Set it, unless a newer message did: whether it holds now. Without a ts it is newer than all."""
         ...
 
     async def standing(self, team: str, user: str) -> Standing:

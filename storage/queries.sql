@@ -800,7 +800,7 @@ WHERE c.started_at >= :since GROUP BY what ORDER BY what
 SELECT name, value, set_by, set_ts FROM channel_setting WHERE team_id = :team AND channel_id = :channel
 
 -- set_channel
--- Set it, unless a newer message did: a turn may be worked on again.
+-- Set it, unless a newer message did. No row: one did. A turn that is worked on again sets the same again.
 INSERT INTO channel_setting(team_id, channel_id, name, value, set_by, set_ts)
 VALUES (:team, :channel, :name, :value, :by, :ts)
 ON CONFLICT(team_id, channel_id, name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by,
@@ -1174,8 +1174,8 @@ UPDATE call SET user_id = '' WHERE team_id = :team AND user_id = :user AND start
 SELECT team_id, user_id, forgotten_at FROM forgotten WHERE user_id <> '' AND forgotten_at > :since
 
 -- unname_old_calls
--- The same when its time has come.
-UPDATE call SET user_id = '' WHERE started_at < :before AND user_id <> ''
+-- The same when its time has come; by workspace, so that of all calls only those with a name are looked at.
+UPDATE call SET user_id = '' WHERE team_id = :team AND user_id > '' AND started_at < :before
 
 -- drop_old_people
 -- Names of people of whom nothing is kept; admins are still told of budgets.

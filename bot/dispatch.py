@@ -87,8 +87,10 @@ class Dispatcher:
             self._beat()
             self._news.clear()
             try:
-                await self._fill()
-                await self._end()
+                try:
+                    await self._fill()
+                finally:
+                    await self._end()  # also where nothing can be claimed
                 await self._pass_on()
                 wait = await self._store.next_due()
             except StoreError as error:

@@ -91,6 +91,16 @@ SELECT 1 WHERE 1 = 0
 -- Of a whole workspace, for a person's counts against it as well.
 SELECT pg_advisory_xact_lock(hashtextextended(CAST(:team AS text), 3))
 
+-- hold_line
+-- Two conversations of one person must not take the same place in the line.
+SELECT 1 WHERE 1 = 0
+
+-- hold_line [postgres]
+-- Where `line_up` gives none, there is nothing to hold.
+SELECT pg_advisory_xact_lock(
+    hashtextextended(concat(team_id, ' ', coalesce(CAST(:asker AS text), asker_id)), 4))
+FROM conversation WHERE id = :conversation AND (pending_at IS NULL OR CAST(:again AS integer) = 1)
+
 -- tell
 -- Tell the other workers that there is something to look at.
 SELECT 1 WHERE 1 = 0
@@ -180,6 +190,12 @@ UPDATE message SET text = '', files = '[]', deleted_at = coalesce(deleted_at, :n
 -- A person deleted Bobbin's answer: its words go from the history too.
 UPDATE message SET text = '', deleted_at = coalesce(deleted_at, :now)
 WHERE turn_id = :turn AND role = 'assistant' AND addressed = 1 RETURNING id
+
+-- being_read
+-- Whether a thread of this channel was asked for and is not read from Slack yet.
+SELECT id FROM conversation
+WHERE team_id = :team AND (channel_id = :channel OR about_channel = :channel) AND backfill = 1
+    AND pending_at IS NOT NULL LIMIT 1
 
 -- bury
 -- It was deleted before it came.
@@ -651,6 +667,7 @@ WHERE lease_owner IS NOT NULL RETURNING id
 -- Conversations with something waiting and no mark of it: there must be none.
 SELECT DISTINCT c.id FROM conversation c JOIN message m ON m.conversation_id = c.id
 WHERE c.pending_at IS NULL AND m.turn_id IS NULL AND m.addressed = 1 AND m.deleted_at IS NULL
+ORDER BY c.id
 
 -- purge_inbox
 -- Slack redelivers for minutes, delayed events for a day.
@@ -783,12 +800,13 @@ WHERE c.started_at >= :since GROUP BY what ORDER BY what
 SELECT name, value, set_by, set_ts FROM channel_setting WHERE team_id = :team AND channel_id = :channel
 
 -- set_channel
--- Set it, unless a newer message did: a turn may be worked on again.
+-- Set it, unless a newer message did. No row: one did. A turn that is worked on again sets the same again.
 INSERT INTO channel_setting(team_id, channel_id, name, value, set_by, set_ts)
 VALUES (:team, :channel, :name, :value, :by, :ts)
 ON CONFLICT(team_id, channel_id, name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by,
     set_ts = excluded.set_ts
-    WHERE excluded.set_ts > channel_setting.set_ts
+    WHERE excluded.set_ts >= channel_setting.set_ts
+RETURNING name
 
 -- attachments
 -- What became of the files of a conversation's messages.
@@ -993,6 +1011,13 @@ SELECT id, channel_id, thread_ts FROM conversation
 WHERE pending_at IS NULL AND last_ts < :before_ts AND created_at < :before AND lease_owner IS NULL AND team_id <> ''
 LIMIT :limit
 
+-- idle [postgres]
+-- Held as they are found, so that they are idle still when they are forgotten. What somebody else holds just now is
+-- not idle, or is looked at again the next time.
+SELECT id, channel_id, thread_ts FROM conversation
+WHERE pending_at IS NULL AND last_ts < :before_ts AND created_at < :before AND lease_owner IS NULL AND team_id <> ''
+LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+
 -- words_in
 -- What a conversation holds, and the newest moment known of it.
 SELECT
@@ -1149,8 +1174,8 @@ UPDATE call SET user_id = '' WHERE team_id = :team AND user_id = :user AND start
 SELECT team_id, user_id, forgotten_at FROM forgotten WHERE user_id <> '' AND forgotten_at > :since
 
 -- unname_old_calls
--- The same when its time has come.
-UPDATE call SET user_id = '' WHERE started_at < :before AND user_id <> ''
+-- The same when its time has come; by workspace, so that of all calls only those with a name are looked at.
+UPDATE call SET user_id = '' WHERE team_id = :team AND user_id > '' AND started_at < :before
 
 -- drop_old_people
 -- Names of people of whom nothing is kept; admins are still told of budgets.

@@ -1,4 +1,4 @@
-"""The Store in terms of named queries, the same for every database: each method is one transaction."""
+"""The Store in terms of named queries, the same for every database."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -58,6 +58,8 @@ _log = structlog.get_logger(__name__)
 _EVER = 100 * 365 * arrivals.DAY
 _LONGEST_CALL = 3600 * 1000
 """Milliseconds: no call lasts so long, its turn would have ended."""
+_LINES = 200
+"""Of a thread that is read in, in one transaction: the events of its channel wait for it."""
 
 
 class ConversationStore(Store):
@@ -148,7 +150,9 @@ class ConversationStore(Store):
 
     async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(turns.backfill, turn, lines))
+        for at in range(0, len(lines) or 1, _LINES):
+            some, last = lines[at : at + _LINES], at + _LINES >= len(lines)
+            self._must_hold(turn, await self._connector.write(turns.backfill, turn, some, last=last))
 
     async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
         """See `Store`."""
@@ -180,9 +184,9 @@ class ConversationStore(Store):
         """See `Store`."""
         return await self._connector.read(channels.settings, team, channel)
 
-    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> bool:
         """See `Store`."""
-        await self._connector.write(channels.set_channel, team, channel, setting)
+        return await self._connector.write(channels.set_channel, team, channel, setting)
 
     async def reads(self, turn: Turn, places: Collection[Place]) -> dict[Place, Read]:
         """See `Store`."""

@@ -178,8 +178,11 @@ def restart(turn: Turn) -> Transaction[Turn | None]:
     return replace(anew, earlier=turn.earlier, summoned=summoned, deaths=turn.deaths)
 
 
-def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
-    """Put what Slack knows of the thread before its first turn; what is stored already stays as it is."""
+def backfill(turn: Turn, lines: Sequence[Line], *, last: bool) -> Transaction[bool]:
+    """Put what Slack knows of the thread before its first turn; what is stored already stays as it is.
+
+    `last`: with these lines it is read. Until then the next owner reads it anew.
+    """
     source = turn.about or turn.thread
     for channel in sorted({turn.thread.channel, source.channel}):
         yield Query("hold_channel", {"team": turn.thread.team, "channel": channel})
@@ -217,7 +220,8 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
                 "now": now,
             },
         )
-    yield Query("filled", {"conversation": turn.conversation})
+    if last:
+        yield Query("filled", {"conversation": turn.conversation})
     return True
 
 
@@ -372,6 +376,7 @@ def sweep() -> Transaction[int]:
     overlooked = yield Query("unnoticed")
     for row in overlooked:
         yield Query("hold_conversation", {"conversation": row["id"]})
+    for row in overlooked:
         yield from line_up(row["id"], now)
         yield Query("settle_pending", {"conversation": row["id"]})
     yield Query("purge_inbox", {"before": now - 7 * DAY})

@@ -27,7 +27,10 @@ from bot.ports.turn import (
 
 
 class Store(Protocol):
-    """Keeps conversations. Each method is one transaction. Raises only `StoreError`s."""
+    """Keeps conversations. Raises only `StoreError`s.
+
+    Each method is one transaction, but for `backfill`, and for the chores `recover`, `sweep`, `forget_old`.
+    """
 
     @property
     def exclusive(self) -> bool:
@@ -104,7 +107,11 @@ class Store(Protocol):
         ...
 
     async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
-        """Add what Slack knows of the thread and the store did not. Raises `LeaseLost`."""
+        """Add what Slack knows of the thread and the store did not. Raises `LeaseLost`.
+
+        Some lines at a time, so that the channel's other events get in between. Where it breaks off, what was
+        added stays, and the thread is to be read again.
+        """
         ...
 
     async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
@@ -153,8 +160,8 @@ class Store(Protocol):
         """What was ever set for a channel."""
         ...
 
-    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
-        """Set it, unless a newer message did."""
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> bool:
+        """Set it, unless a newer message did: whether it holds now. Without a ts it is newer than all."""
         ...
 
     async def standing(self, team: str, user: str) -> Standing:

@@ -1,14 +1,16 @@
 """How turns are read and how they end; who people are."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost
-from bot.events import File, Person
+from bot.events import Deleted, File, Person
 from bot.policy import Rules
 from bot.ports import Finish, Line, Part, Stop, Usage
+from storage import turns
 
 STOP = Stop("end_turn", Usage(10, 5, 3, 2), "request-1")
 
@@ -222,6 +224,34 @@ async def test_what_is_deleted_while_the_thread_is_read_stays_away(talk):
     await talk.delete(0)
     await talk.store.backfill(turn, [Line("user", talk.ts(0), "BEN", "a secret")])
     assert await talk.read(turn) == ["@bobbin what do you think?"]
+
+
+async def test_a_long_thread_whose_reading_broke_off_is_read_again_whole(talk, monkeypatch):
+    monkeypatch.setattr("storage.store._LINES", 2)
+    await talk.say(8, "@bobbin what do you think?")
+    turn = await talk.claim()
+    lines = [Line("user", talk.ts(at), "BEN", f"word {at}") for at in range(5)]
+    await talk.store._connector.write(turns.backfill, turn, lines[:2], last=False)
+    await talk.lapse(turn)
+    again = await talk.claim()
+    assert again.backfill
+    await talk.store.backfill(again, lines)
+    assert await talk.read(again) == [*(line.text for line in lines), "@bobbin what do you think?"]
+    await talk.store.release(again)
+    assert not (await talk.claim()).backfill
+
+
+async def test_an_old_message_that_is_deleted_while_its_thread_is_read_stays_away(talk):
+    gone = Deleted("Ev-gone", "T1", "C1", talk.ts(0), at=talk.ts(9000))
+    assert (await talk.store.delete(gone)).outcome == "a deletion of what is not kept"
+    await talk.say(8000, "@bobbin what do you think?")
+    turn = await talk.claim()
+    assert (await talk.store.delete(gone)).outcome == "deleted"
+    await talk.store.backfill(turn, [Line("user", talk.ts(0), "BEN", "a secret")])
+    assert await talk.read(turn) == ["@bobbin what do you think?"]
+    assert (await talk.store.delete(replace(gone, event_id="Ev", ts=talk.ts(1)))).outcome == (
+        "a deletion of what is not kept"
+    )
 
 
 async def test_a_mention_whose_event_comes_after_the_thread_was_read_is_answered(talk):

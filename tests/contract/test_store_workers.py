@@ -5,16 +5,19 @@ Each worker has a store of its own, and what could go wrong between two statemen
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
+import psycopg
 import pytest
 
 from bot.events import File
-from bot.ports import Call, Caps, Finish, Part, Read, Usage
+from bot.ports import Call, Caps, Finish, Line, Part, Read, Usage
 from storage import open_store
+from storage.queries import load
 from tests.contract.conftest import LEASE, Talk
 
 ROUNDS = 12
@@ -43,6 +46,31 @@ async def at_once(*work: Any) -> list[Any]:
         return await each
 
     return await asyncio.gather(*map(soon, work))
+
+
+async def waiting(talk: Talk) -> int:
+    """How many transactions wait for what another one has."""
+    [row] = await talk.sql(
+        "SELECT count(*) AS count FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return int(row["count"])
+
+
+async def wait(talk: Talk, count: int, unless: "asyncio.Future[Any] | None" = None) -> None:
+    """Until so many wait, or this is done."""
+    async with asyncio.timeout(10):
+        while await waiting(talk) < count and not (unless and unless.done()):  # noqa: ASYNC110  a table
+            await asyncio.sleep(0.01)
+
+
+@contextmanager
+def nothing_is_said_in(url: str, channel: str) -> Iterator[None]:
+    """What is said there meanwhile waits, and comes in at once."""
+    with psycopg.connect(url) as outside:
+        hold = load("postgres")["hold_channel"]
+        outside.execute(hold.encode(), {"team": "T1", "channel": channel})
+        yield
 
 
 async def settled(talk: Talk) -> None:
@@ -152,6 +180,55 @@ async def test_a_file_is_there_for_whoever_attaches_it_and_gone_with_the_last(tw
         assert await here.store.file_data(["5ha"]) == {}
         for turn in (one, two_):
             await here.store.finish(turn, Finish("cancelled"))
+
+
+async def test_a_long_thread_is_read_in_beside_what_else_its_channel_says(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    here, there = two
+    await here.say(8000, "@bobbin hello", root=0)
+    turn = await here.claim()
+    lines = [Line("user", here.ts(at), "BEN", f"word {at}") for at in range(1, 500)]
+    with nothing_is_said_in(url, "C1"):
+        reading = asyncio.ensure_future(here.store.backfill(turn, lines))
+        await wait(there, 1)
+        saying = asyncio.ensure_future(there.say(9000, "@bobbin and here?", root=9000))
+        await wait(there, 2)
+    await asyncio.gather(reading, saying)
+    order = [row["ts"] for row in await here.sql("SELECT ts FROM message ORDER BY id")]
+    assert len(order) == 1 + len(lines) + 1
+    assert order[-1] == lines[-1].ts  # what was said came in before
+
+
+async def test_each_conversation_of_one_person_has_a_place_of_its_own(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    with nothing_is_said_in(url, "C1"):
+        saying = [asyncio.ensure_future(two[at % 2].say(at, "@bobbin hello", root=at)) for at in range(12)]
+        await wait(two[0], 12)
+    await asyncio.gather(*saying)
+    places = sorted(row["place"] for row in await two[0].sql("SELECT place FROM conversation"))
+    assert [after - before for before, after in pairwise(places)] == [60_000] * 11
+
+
+async def test_what_is_asked_while_old_threads_are_forgotten_is_answered(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    here, there = two
+    await here.ask(0, "@bobbin hello", "Hello!")
+    await here.sql("UPDATE conversation SET created_at = 0")
+    with psycopg.connect(url) as outside:
+        outside.execute(
+            "INSERT INTO inbox(team_id, event_id, outcome, received_at) VALUES ('T1', 'Ev', '', 0)"
+        )
+        asking = asyncio.ensure_future(here.post(here.message(5, "@bobbin more?", event_id="Ev")))
+        await wait(there, 1)  # it has found the thread
+        forgetting = asyncio.ensure_future(there.store.forget_old(1, 10))
+        await wait(there, 2, unless=forgetting)
+        outside.rollback()
+    assert (await asking).wake
+    assert (await forgetting).threads == 0
+    assert await here.read(await here.claim()) == ["@bobbin hello", "Hello!", "@bobbin more?"]
 
 
 # ---------------------------------------------------------------- claims

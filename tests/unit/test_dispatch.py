@@ -276,6 +276,20 @@ async def test_goes_on_when_the_database_is_back(tmp_path: Path, monkeypatch: py
         await here.begun(asked)
 
 
+async def test_a_stop_is_heard_though_nothing_can_be_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with desk(tmp_path) as here:
+        asked = await here.ask(1)
+        await here.begun(asked)
+
+        async def fails(owner: str, limit: int) -> list[Turn]:
+            raise StoreUnavailable("the line is locked")
+
+        monkeypatch.setattr(here.store, "claim", fails)
+        await here.store.stop(Stopped("Ev", ThreadKey("T1", "D1", asked), "ANN"))
+        here.dispatcher.wake()
+        await until(lambda: here.dispatcher.running == 0)
+
+
 async def test_what_is_done_after_an_ack_is_kept_logged_and_ended():
     background, ended = Background(), asyncio.Event()
 

@@ -162,10 +162,11 @@ class Process:
         )
         owner = f"{os.uname().nodename}:{os.getpid()}"
         beat = self._pulse.beat
-        waiting = Waiting(store, workspace.show_place, full=lambda: self._dispatcher.full)
+        waiting = Waiting(store, slack.me.team, workspace.show_place, full=lambda: self._dispatcher.full)
         self._dispatcher = Dispatcher(
             store,
             turns,
+            team=slack.me.team,
             owner=owner,
             slots=settings.max_concurrent_answers,
             beat=partial(beat, "dispatch"),
@@ -186,7 +187,7 @@ class Process:
             uninstalled=erasing.uninstalled,
             later=later,
         )
-        recovery = Recovery(store, workspace, settle=settle)
+        recovery = Recovery(store, slack.me.team, workspace, settle=settle)
         while not await _did(recovery.start):  # noqa: ASYNC110  no event tells when a database is back
             await asyncio.sleep(_STORE_AGAIN_SECONDS)
         self._store, self._slack = store, slack

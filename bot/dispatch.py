@@ -21,7 +21,7 @@ _AFTER_ERROR_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Gives every free slot to the conversation whose turn it is. `slots`: answers at once.
+    """Gives every free slot to the conversation whose turn it is. `slots`: answers at once. `team`: the workspace.
 
     `claimed` is told of each conversation before its turn begins; `may` says whether any may begin now.
     """
@@ -31,6 +31,7 @@ class Dispatcher:
         store: Store,
         turns: Turns,
         *,
+        team: str,
         owner: str,
         slots: int,
         beat: Callable[[], None] = lambda: None,
@@ -39,6 +40,7 @@ class Dispatcher:
     ) -> None:
         self._store = store
         self._turns = turns
+        self._team = team
         self._owner = owner
         self._slots = slots
         self._beat = beat
@@ -136,7 +138,7 @@ class Dispatcher:
             wanted = min(free, _AT_ONCE)
             async with self._claiming:
                 began = uptime()
-                claimed = await self._store.claim(self._owner, wanted)
+                claimed = await self._store.claim(self._owner, wanted, self._team)
                 for turn in claimed:
                     self._start(turn, began)
             await asyncio.sleep(0)  # what they read goes before what is read here

@@ -33,8 +33,9 @@ _PLACES = 50
 class Recovery:
     """`settle`: seconds until the last calls of a dead process have arrived."""
 
-    def __init__(self, store: Store, workspace: Workspace, *, settle: float) -> None:
+    def __init__(self, store: Store, team: str, workspace: Workspace, *, settle: float) -> None:
         self._store = store
+        self._team = team
         self._workspace = workspace
         self._settle = settle
 
@@ -46,7 +47,7 @@ class Recovery:
     async def sweep(self) -> None:
         """Housekeeping; also deletes the messages that a stale owner made."""
         await self._store.sweep()
-        for team, channel, ts in await self._store.orphans():
+        for team, channel, ts in await self._store.orphans(team=self._team):
             try:
                 await self._workspace.delete(channel, ts)
             except SlackError as error:

@@ -35,10 +35,11 @@ class _Shown:
 
 
 class Waiting:
-    """Shows the line, by `Workspace.show_place`. `full`: whether every slot is taken."""
+    """Shows the line of a workspace, by `Workspace.show_place`. `full`: whether every slot is taken."""
 
-    def __init__(self, store: Store, show: ShowPlace, full: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, team: str, show: ShowPlace, full: Callable[[], bool]) -> None:
         self._store = store
+        self._team = team
         self._show_place = show
         self._full = full
         self._shown: dict[int, _Shown] = {}
@@ -57,7 +58,7 @@ class Waiting:
             _log.debug("the line cannot be read just now", error=str(error))
 
     async def _look(self) -> None:
-        line = {each.conversation: each for each in await self._store.in_line()} if self._full() else {}
+        line = {each.conversation: each for each in await self._store.in_line(self._team)} if self._full() else {}
         gone = [each for each in self._shown if each not in line]
         for conversation in await self._store.idle(gone) if gone else ():
             await self._show(self._shown[conversation].queued, None)

@@ -254,11 +254,13 @@ WHERE id = :conversation AND (pending_at IS NULL OR :again = 1)
 
 -- claimable
 -- What can be worked on now, in the order of fairness: a round of workspaces, in each its line. Only the heads
--- of the lines are read, however long they are. Of turns that killed their process twice one is tried at a time.
+-- of the lines are read, however long they are. `team`: of one workspace alone, else of all. Of turns that killed their process twice one is tried at a time.
 WITH RECURSIVE team(id) AS (
     SELECT min(team_id) FROM conversation WHERE pending_at IS NOT NULL
     UNION ALL SELECT (SELECT min(c.team_id) FROM conversation c
         WHERE c.pending_at IS NOT NULL AND c.team_id > team.id) FROM team WHERE team.id IS NOT NULL
+), served(id) AS (
+    SELECT id FROM team WHERE :team IN ('', id)
 ), busy AS (
     SELECT team_id, count(*) AS running FROM conversation
     WHERE lease_owner IS NOT NULL AND lease_until > :now GROUP BY team_id
@@ -274,9 +276,9 @@ WITH RECURSIVE team(id) AS (
 ), head AS (
     SELECT c.id, c.lease_owner, c.place, coalesce(b.running, 0)
         + row_number() OVER (PARTITION BY c.team_id ORDER BY c.place, c.id) AS team_round
-    FROM team JOIN conversation c ON c.id IN (
+    FROM served JOIN conversation c ON c.id IN (
         SELECT r.id FROM conversation r
-        WHERE r.team_id = team.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
+        WHERE r.team_id = served.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
             AND r.id NOT IN (SELECT id FROM held_back)
         ORDER BY r.place, r.id LIMIT :limit)
     LEFT JOIN busy b ON b.team_id = c.team_id
@@ -290,6 +292,8 @@ WITH RECURSIVE team(id) AS (
     (SELECT team_id FROM conversation WHERE pending_at IS NOT NULL ORDER BY team_id LIMIT 1)
     UNION ALL SELECT (SELECT c.team_id FROM conversation c WHERE c.pending_at IS NOT NULL AND c.team_id > team.id
         ORDER BY c.team_id LIMIT 1) FROM team WHERE team.id IS NOT NULL
+), served(id) AS (
+    SELECT id FROM team WHERE CAST(:team AS text) IN ('', id)
 ), busy AS (
     SELECT team_id, count(*) AS running FROM conversation
     WHERE lease_owner IS NOT NULL AND lease_until > :now GROUP BY team_id
@@ -304,13 +308,13 @@ WITH RECURSIVE team(id) AS (
             SELECT id FROM risky WHERE not_before <= :now ORDER BY running DESC, place, id LIMIT 1) AS tried)
 ), head AS (
     SELECT c.id, c.place, coalesce(b.running, 0)
-        + row_number() OVER (PARTITION BY team.id ORDER BY c.place, c.id) AS team_round
-    FROM team CROSS JOIN LATERAL (
+        + row_number() OVER (PARTITION BY served.id ORDER BY c.place, c.id) AS team_round
+    FROM served CROSS JOIN LATERAL (
         SELECT r.id, r.place FROM conversation r
-        WHERE r.team_id = team.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
+        WHERE r.team_id = served.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
             AND r.id NOT IN (SELECT id FROM held_back)
         ORDER BY r.place, r.id LIMIT :limit + 16) AS c
-    LEFT JOIN busy b ON b.team_id = team.id
+    LEFT JOIN busy b ON b.team_id = served.id
 )
 SELECT c.id, c.lease_owner FROM head JOIN conversation c ON c.id = head.id
 WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
@@ -323,7 +327,7 @@ SELECT 1 WHERE 1 = 0
 -- passed_by [postgres]
 -- But for what has killed a process before: it may have to wait for another one.
 SELECT 1 FROM conversation c WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
-    AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.conversation_id = c.id AND t.state = 'open'
+    AND CAST(:team AS text) IN ('', c.team_id) AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.conversation_id = c.id AND t.state = 'open'
         AND (t.deaths > 0 OR c.lease_owner IS NOT NULL))
 LIMIT 1
 
@@ -343,6 +347,7 @@ SELECT c.id, c.team_id, c.channel_id, c.thread_ts,
         AND m.turn_id IS NULL AND m.summons = 1 AND m.deleted_at IS NULL) THEN 1 ELSE 0 END AS summoned
 FROM conversation c
 WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
+    AND CAST(:team AS text) IN ('', c.team_id)
 ORDER BY ahead, c.team_id LIMIT 1000
 
 -- wants_nothing
@@ -628,9 +633,10 @@ UNION SELECT o.ts FROM orphan o WHERE o.team_id = :team AND o.channel_id = :chan
 UNION SELECT m.ts FROM message m WHERE m.conversation_id = :conversation AND m.role = 'assistant'
 
 -- orphans
--- Those whose turn is closed (or gone); of one turn, or of all.
+-- Those whose turn is closed (or gone); of one turn, or of all; of one workspace, or of all.
 SELECT o.team_id, o.channel_id, o.ts FROM orphan o LEFT JOIN turn t ON t.id = o.turn_id
-WHERE (t.state IS NULL OR t.state <> 'open') AND (:turn = 0 OR o.turn_id = :turn) LIMIT 100
+WHERE (t.state IS NULL OR t.state <> 'open') AND (:turn = 0 OR o.turn_id = :turn)
+    AND CAST(:team AS text) IN ('', o.team_id) LIMIT 100
 
 -- forget_orphan
 -- It was deleted in Slack.

@@ -108,13 +108,13 @@ class ConversationStore(Store):
         """See `Store`."""
         await self._connector.write(arrivals.noted, team, event_id, "quarantined", shape)
 
-    async def claim(self, owner: str, limit: int) -> list[Turn]:
+    async def claim(self, owner: str, limit: int, team: str = "") -> list[Turn]:
         """See `Store`."""
-        return await self._connector.write(turns.claim, owner, limit, self._lease)
+        return await self._connector.write(turns.claim, owner, limit, self._lease, team)
 
-    async def in_line(self) -> list[Queued]:
+    async def in_line(self, team: str = "") -> list[Queued]:
         """See `Store`."""
-        return await self._connector.read(turns.in_line)
+        return await self._connector.read(turns.in_line, team)
 
     async def idle(self, conversations: Collection[int]) -> list[int]:
         """See `Store`."""
@@ -265,9 +265,9 @@ class ConversationStore(Store):
         """See `Store`."""
         return await self._connector.read(parts.accounted, thread)
 
-    async def orphans(self, turn: int = 0) -> list[tuple[str, str, str]]:
+    async def orphans(self, turn: int = 0, team: str = "") -> list[tuple[str, str, str]]:
         """See `Store`."""
-        return await self._connector.read(parts.orphans, turn)
+        return await self._connector.read(parts.orphans, turn, team)
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
         """See `Store`."""

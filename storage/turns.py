@@ -20,13 +20,16 @@ _LOOKS = 10
 """How often a claim looks again for what somebody held for a moment."""
 
 
-def claim(owner: str, limit: int, lease: int) -> Transaction[list[Turn]]:
-    """Take up to `limit` conversations for `lease` milliseconds, each with its one open turn."""
+def claim(owner: str, limit: int, lease: int, team: str) -> Transaction[list[Turn]]:
+    """Take up to `limit` conversations for `lease` milliseconds, each with its one open turn.
+
+    Of one workspace; of all where `team` is empty.
+    """
     yield Query("hold_claims")
     for _ in range(_LOOKS):
         now = yield from clock()
-        found = yield Query("claimable", {"now": now, "limit": limit})
-        if found or not (yield Query("passed_by", {"now": now})):
+        found = yield Query("claimable", {"now": now, "limit": limit, "team": team})
+        if found or not (yield Query("passed_by", {"now": now, "team": team})):
             break
         yield Query("pause")
     claimed: list[Turn] = []
@@ -45,7 +48,7 @@ def _note(turn: int, steps: Sequence[Step]) -> Transaction[None]:
         yield Query("add_step", {"turn": turn, **asdict(step)})
 
 
-def in_line() -> Transaction[list[Queued]]:
+def in_line(team: str) -> Transaction[list[Queued]]:
     """Who waits for a slot."""
     now = yield from clock()
     return [
@@ -55,7 +58,7 @@ def in_line() -> Transaction[list[Queued]]:
             row["ahead"],
             bool(row["summoned"]),
         )
-        for row in (yield Query("in_line", {"now": now}))
+        for row in (yield Query("in_line", {"now": now, "team": team}))
     ]
 
 

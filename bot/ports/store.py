@@ -65,12 +65,15 @@ class Store(Protocol):
         """Keep the shape (keys and types, never text) of an event that could not be read."""
         ...
 
-    async def claim(self, owner: str, limit: int) -> list[Turn]:
-        """Take up to `limit` conversations that have something to answer: by workspace, person, wait."""
+    async def claim(self, owner: str, limit: int, team: str = "") -> list[Turn]:
+        """Take up to `limit` conversations that have something to answer: by workspace, person, wait.
+
+        Of one workspace; of all where `team` is empty.
+        """
         ...
 
-    async def in_line(self) -> list[Queued]:
-        """Who could be claimed but for want of a slot, by workspace and place; a thousand at most."""
+    async def in_line(self, team: str = "") -> list[Queued]:
+        """Who could be claimed but for want of a slot, by workspace (or of one) and place; at most 1,000."""
         ...
 
     async def idle(self, conversations: Collection[int]) -> list[int]:
@@ -229,8 +232,11 @@ class Store(Protocol):
         """The ts of every message that Bobbin is known to have made in this thread."""
         ...
 
-    async def orphans(self, turn: int = 0) -> list[tuple[str, str, str]]:
-        """(team, channel, ts) of messages to delete, of one turn or of all: their turns are closed."""
+    async def orphans(self, turn: int = 0, team: str = "") -> list[tuple[str, str, str]]:
+        """(team, channel, ts) of messages to delete, of one turn or of all: their turns are closed.
+
+        Of one workspace; of all where `team` is empty.
+        """
         ...
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:

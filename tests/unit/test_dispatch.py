@@ -59,7 +59,7 @@ class Desk:
     def __init__(self, store: Store, slots: int) -> None:
         self.store = store
         self.turns = Waiting(store)
-        self.dispatcher = Dispatcher(store, self.turns, owner="me", slots=slots)
+        self.dispatcher = Dispatcher(store, self.turns, team="T1", owner="me", slots=slots)
         unused: Any = None
         outlets = Outlets(
             self.dispatcher.wake, self.dispatcher.expect, unused, unused, unused, unused, unused

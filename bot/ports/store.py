@@ -21,6 +21,7 @@ from bot.ports.turn import (
     Queued,
     Read,
     Seen,
+    Share,
     Summary,
     Turn,
 )
@@ -301,8 +302,12 @@ class Store(Protocol):
         """Tell the other processes that there is something to do."""
         ...
 
-    async def workers(self) -> int:
-        """How many processes work on this database now, this one included, as far as it can be known."""
+    async def present(self) -> Share:
+        """Say that this process is at work: it counts for 15 seconds. Which of how many it is."""
+        ...
+
+    async def absent(self) -> None:
+        """Say that this process ends, and counts no more."""
         ...
 
     async def news(self) -> None:

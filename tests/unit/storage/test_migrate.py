@@ -24,6 +24,7 @@ FROZEN: dict[str, str] = {
     "0009_bots.sql": "c60a4d0274c9856322b45b25afa90956b5bf85bb76fd78eb527b17384d00fbf2",
     "0010_forgotten.sql": "e112d794a42fcd5350e60dbee23d33ebbe4a0c766997cbef637310ae74e2f3e7",
     "0011_spent_days.sql": "3755a837307a3a53ade0d9d07571dbc6191f910662964084b6323693696db16b",
+    "0012_workers.sql": "1956c9233dd6118983ae7ce1d1d7ff78ef46f895ff9debcc13b2a7170c5e8f87",
 }
 
 

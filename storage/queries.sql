@@ -686,9 +686,18 @@ ON CONFLICT(team_id) DO UPDATE SET heard_at = excluded.heard_at,
     gaps = heard.gaps + CASE WHEN heard.heard_at < :before THEN 1 ELSE 0 END
 RETURNING missed_since, gaps
 
+-- take_gap
+-- One worker reads what was said in it; should it end before it has, another one.
+UPDATE heard SET reader = :worker WHERE team_id = :team AND (reader IN ('', :worker)
+    OR reader NOT IN (SELECT id FROM worker WHERE seen_at > :since)) RETURNING team_id
+
+-- leave_gap
+-- It could not read all of it: whoever looks next may try.
+UPDATE heard SET reader = '' WHERE team_id = :team AND reader = :worker
+
 -- caught_up
 -- What was said in the break was read.
-UPDATE heard SET missed_since = NULL WHERE team_id = :team AND gaps = :gaps
+UPDATE heard SET missed_since = NULL, reader = '' WHERE team_id = :team AND gaps = :gaps
 
 -- channels
 -- Where Bobbin is used, the newest first.

@@ -285,11 +285,15 @@ class ConversationStore(Store):
 
     async def heard(self, team: str, longest: float) -> Gap | None:
         """See `Store`."""
-        return await self._connector.write(hearing.heard, team, int(longest * 1000))
+        return await self._connector.write(hearing.heard, team, int(longest * 1000), self._worker)
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """See `Store`."""
         await self._connector.write(_run, "caught_up", {"team": team, "gaps": gap.number})
+
+    async def leave_gap(self, team: str) -> None:
+        """See `Store`."""
+        await self._connector.write(_run, "leave_gap", {"team": team, "worker": self._worker})
 
     async def channels(self, team: str, limit: int) -> list[str]:
         """See `Store`."""

@@ -244,11 +244,18 @@ class Store(Protocol):
         ...
 
     async def heard(self, team: str, longest: float) -> Gap | None:
-        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`."""
+        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`.
+
+        Of several processes one is told of it; where that one ends or leaves it, another one.
+        """
         ...
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """What was said in this gap was read; a further one, if there was one meanwhile, stays."""
+        ...
+
+    async def leave_gap(self, team: str) -> None:
+        """What was said in its gap could not all be read here: any process may be told of it."""
         ...
 
     async def channels(self, team: str, limit: int) -> list[str]:

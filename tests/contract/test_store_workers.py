@@ -105,6 +105,35 @@ async def test_workers_are_seen_by_way_of_pgbouncer(url: str, postgres: Server, 
             assert (await quiet(by_way))[0] is False
 
 
+async def test_what_was_missed_is_read_by_one_worker_and_by_another_where_that_one_cannot(
+    two: tuple[Talk, Talk],
+) -> None:
+    here, there = two
+    for talk in two:
+        await talk.store.present()
+        await talk.store.heard("T1", 240)
+    await here.sql("UPDATE heard SET heard_at = heard_at - 600000")
+    gaps = await at_once(here.store.heard("T1", 240), there.store.heard("T1", 240))
+    [gap] = [each for each in gaps if each is not None]
+    reader, other = two if gaps[0] else (there, here)
+    assert await other.store.heard("T1", 240) is None
+    assert await reader.store.heard("T1", 240) == gap
+
+    await reader.store.leave_gap("T1")
+    assert await other.store.heard("T1", 240) == gap
+    assert await reader.store.heard("T1", 240) is None
+
+    await silent(other, 16)
+    await reader.store.present()
+    assert await reader.store.heard("T1", 240) == gap
+    await other.store.leave_gap("T1")  # it is not its own any more
+    await other.store.present()
+    assert await other.store.heard("T1", 240) is None
+
+    await reader.store.caught_up("T1", gap)
+    assert [await talk.store.heard("T1", 240) for talk in two] == [None, None]
+
+
 # ---------------------------------------------------------------- arrivals
 
 

@@ -45,7 +45,6 @@ from storage import (
     hearing,
     inspect,
     ledger,
-    lines,
     parts,
     persons,
     restoring,
@@ -56,6 +55,7 @@ from storage import (
 from storage.connector import Connector, P, Query, Transaction
 
 _log = structlog.get_logger(__name__)
+
 _EVER = 100 * 365 * arrivals.DAY
 _LONGEST_CALL = 3600 * 1000
 """Milliseconds: no call lasts so long, its turn would have ended."""
@@ -136,13 +136,9 @@ class ConversationStore(Store):
             raise LeaseLost(f"turn {turn.id}: fence {turn.fence} is not the newest any more")
         return anew
 
-    async def history(self, turn: Turn) -> list[Line]:
-        """See `Store`."""
-        return await self._connector.read(lines.history, turn)
-
     async def recall(self, turn: Turn) -> History:
         """See `Store`."""
-        return await self._connector.read(summaries.recall, turn, lines.line)
+        return await self._connector.read(summaries.recall, turn)
 
     async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
         """See `Store`."""

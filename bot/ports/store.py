@@ -89,12 +89,10 @@ class Store(Protocol):
         """Its question was changed: the turn as it is now, without an answer. Raises `LeaseLost`."""
         ...
 
-    async def history(self, turn: Turn) -> list[Line]:
-        """All that the model reads for this turn, in order: earlier turns, then this one's messages."""
-        ...
-
     async def recall(self, turn: Turn) -> History:
-        """The same, where there is a summary with it in the place of what it stands for.
+        """All that the model reads for this turn, in order: earlier turns, then this one's messages.
+
+        Where there is a summary, with it in the place of what it stands for.
 
         A summary is forgotten where a message that it was made of was edited or deleted.
         """

@@ -206,7 +206,9 @@ async def test_what_is_deleted_while_its_thread_is_read_in_stays_away(two: tuple
     for at in range(0, 10 * ROUNDS, 10):
         await here.say(at + 5, "@bobbin hello", root=at)
         turn = await here.claim()
-        line = replace((await here.store.history(turn))[0], ts=here.ts(at), text="swordfish", addressed=False)
+        line = replace(
+            (await here.store.recall(turn)).lines[0], ts=here.ts(at), text="swordfish", addressed=False
+        )
         await at_once(here.store.backfill(turn, [line]), there.delete(at))
         await here.store.finish(turn, Finish("cancelled"))
     assert await here.sql("SELECT ts FROM message WHERE text = 'swordfish'") == []

@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -287,13 +287,13 @@ async def test_a_bobbin_that_starts_while_its_server_is_copied_is_noticed(
     server: str, tmp_path: Path
 ) -> None:
     await copied(await small(tmp_path / "old.db"), server, quiet)
-    with ExitStack() as started:
 
-        def start() -> None:
-            started.enter_context(psycopg.connect(server, application_name="bobbin listening"))
+    def start() -> None:
+        with psycopg.connect(server) as worker:
+            worker.execute("INSERT INTO worker SELECT 'w1', CAST(extract(epoch FROM now()) * 1000 AS bigint)")
 
-        with pytest.raises(StoreInUse, match="--from: a Bobbin is at work"):
-            await copied(server, f"sqlite:///{tmp_path / 'back.db'}", once_copied(start))
+    with pytest.raises(StoreInUse, match="--from: a Bobbin is at work"):
+        await copied(server, f"sqlite:///{tmp_path / 'back.db'}", once_copied(start))
 
 
 async def test_neither_end_may_be_in_use(house: str, server: str, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from bot.ports import Caps, Gauges, Store
 from bot.prompt import WHO
 from bot.recovery import HEARD_SECONDS, SCRUB_SECONDS, SWEEP_SECONDS, Gaps, Recovery
 from bot.settings import Settings
+from bot.sharing import SHARE_SECONDS, Sharing
 from bot.slack.about import About, kept_for
 from bot.slack.connection import Slack, connect
 from bot.slack.desk import Desk
@@ -188,16 +189,19 @@ class Process:
             later=later,
         )
         recovery = Recovery(store, slack.me.team, workspace, settle=settle)
-        while not await _did(recovery.start):  # noqa: ASYNC110  no event tells when a database is back
+        self._sharing = Sharing(store, slack.me.team, slack.api.pacer.share, waiting.share)
+
+        async def begin() -> None:
+            await self._sharing.look()  # it is known how many write to Slack before anything is written
+            await recovery.start()
+
+        while not await _did(begin):  # noqa: ASYNC110  no event tells when a database is back
             await asyncio.sleep(_STORE_AGAIN_SECONDS)
         self._store, self._slack = store, slack
         intake = slack.intake(Listeners(store, slack.me, rules, outlets, desk.handlers))
         self._way_in: WayIn = self._http or slack.socket_mode(intake)
         rereading = slack.rereading(intake)
         gaps = Gaps(store, slack.me.team, listening=self._way_in.opened, read=rereading.read)
-
-        async def share() -> None:
-            slack.api.pacer.share(await store.workers())
 
         async def token() -> None:
             if await slack.readmitted():
@@ -209,7 +213,7 @@ class Process:
             (LOOK_SECONDS, "line", waiting.look, _PATIENCE),
             (SWEEP_SECONDS, "sweep", recovery.sweep, _SWEEP_PATIENCE),
             (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
-            (_SHARE_SECONDS, "share", share, _PATIENCE),
+            (SHARE_SECONDS, "share", self._sharing.look, _PATIENCE),
             (_TOKEN_SECONDS, "token", token, _PATIENCE),
         ]
         if (orders := order_book(settings.database_url)) is not None:
@@ -273,13 +277,13 @@ class Process:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._sharing.leave()
 
 
 _PATIENCE = 60.0
 _SWEEP_PATIENCE = 600.0
 """Seconds that a loop may be quiet: as long as it waits for a locked database, or for Slack's limits."""
 _BACKGROUND_SECONDS = 1.0
-_SHARE_SECONDS = 10.0
 _REFUSED_SECONDS = 5.0
 _TOKEN_SECONDS = 15.0
 

@@ -21,8 +21,9 @@ _AFTER_ERROR_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Gives every free slot to the conversation whose turn it is. `slots`: answers at once. `team`: the workspace.
+    """Gives every free slot to the conversation whose turn it is.
 
+    `team`: the workspace it works for; `slots`: answers at once;
     `claimed` is told of each conversation before its turn begins; `may` says whether any may begin now.
     """
 

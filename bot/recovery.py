@@ -97,7 +97,7 @@ class Gaps:
     async def catch_up(self) -> None:
         """Wait for a gap; then read the channels Bobbin is used in and the lively threads, the newest first.
 
-        A failure leaves what is not read yet for the next time, after a restart all of it.
+        A failure leaves what is not read yet for the next time; after a restart, or for another process, all.
         """
         await self._missed.wait()
         # From the gap's start, not from what is known last: newer messages may have come in already.
@@ -117,9 +117,10 @@ class Gaps:
             except SlackError as error:
                 failed += 1
                 _log.warning("what was said meanwhile is not read yet", channel=channel, error=str(error))
-        if failed:
-            return
         self._missed.clear()
+        if failed:
+            await self._store.leave_gap(self._team)
+            return
         await self._store.caught_up(self._team, gap)
         _log.info("read again what was said while nothing came in", messages=messages)
 

@@ -88,7 +88,7 @@ def post(message: Posted, decide: Decide, edit_ts: str = "") -> Transaction[Inge
     if (yield from forgotten(key, message.ts, message.author, late=message.late)):
         return Ingested("said before it was forgotten")
     conversation, state = yield from _conversation(message)
-    if message.late and conversation is not None and not (message.mentions_me or message.direct):
+    if conversation is not None and not (message.mentions_me or message.direct):
         before = yield Query("not_called_yet", {"conversation": conversation, "ts": message.ts})
         if before:
             return Ingested("said before I was called: it comes with the thread")

@@ -17,6 +17,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from bot.errors import StoreForeign, StoreInUse, StoreUnavailable
+from storage import workers
 from storage.connector import Connector, Query, Row, Transaction
 from storage.migrate import migrate, migrations
 from storage.queries import percent
@@ -141,9 +142,8 @@ class End:
         return f"SELECT setval({sequence}, ({greatest}))"
 
     async def at_work(self) -> bool:
-        """Whether a Bobbin works on it just now, as far as the server knows."""
-        rows = await self.connector.read(_rows, Query("at_work"))
-        return bool(rows[0]["workers"])
+        """Whether a Bobbin works on it just now, as far as its workers have said so."""
+        return await self.connector.read(workers.at_work) > 0
 
     async def _count(self, table: Table) -> int:
         sql = f"SELECT count(*) AS count FROM {_quoted(table.name)}"  # noqa: S608  names of the schema
@@ -239,7 +239,10 @@ async def _must_be_at(known: int, end: End, name: str) -> None:
 
 async def _must_rest(end: End, name: str) -> None:
     if await end.at_work():
-        raise StoreInUse(f"{name}: a Bobbin is at work on it: stop all of its workers first")
+        raise StoreInUse(
+            f"{name}: a Bobbin is at work on it: stop all of its workers first (one that was killed counts "
+            "for 15 seconds more)"
+        )
 
 
 async def _must_be_alike(

@@ -16,6 +16,9 @@ def accounted(thread: ThreadKey) -> Transaction[set[str]]:
 
 
 def orphans(turn: int, team: str) -> Transaction[list[tuple[str, str, str]]]:
-    """Workspace, channel and `ts` of what is to be deleted in Slack; of all turns where it is 0, and workspaces where empty."""
+    """Workspace, channel and `ts` of what is to be deleted in Slack.
+
+    Of all turns where `turn` is 0, of all workspaces where `team` is empty.
+    """
     rows = yield Query("orphans", {"turn": turn, "team": team})
     return [(row["team_id"], row["channel_id"], row["ts"]) for row in rows]

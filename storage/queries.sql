@@ -709,9 +709,18 @@ ON CONFLICT(team_id) DO UPDATE SET heard_at = excluded.heard_at,
     gaps = heard.gaps + CASE WHEN heard.heard_at < :before THEN 1 ELSE 0 END
 RETURNING missed_since, gaps
 
+-- take_gap
+-- One worker reads what was said in it; should it end before it has, another one.
+UPDATE heard SET reader = :worker WHERE team_id = :team AND (reader IN ('', :worker)
+    OR reader NOT IN (SELECT id FROM worker WHERE seen_at > :since)) RETURNING team_id
+
+-- leave_gap
+-- It could not read all of it: whoever looks next may try.
+UPDATE heard SET reader = '' WHERE team_id = :team AND reader = :worker
+
 -- caught_up
 -- What was said in the break was read.
-UPDATE heard SET missed_since = NULL WHERE team_id = :team AND gaps = :gaps
+UPDATE heard SET missed_since = NULL, reader = '' WHERE team_id = :team AND gaps = :gaps
 
 -- channels
 -- Where Bobbin is used, the newest first.
@@ -954,14 +963,23 @@ SELECT
     (SELECT count(*) FROM turn WHERE state = 'open') AS open_turns,
     (SELECT count(*) FROM orphan) AS orphans
 
--- workers
--- How many processes have the database open.
-SELECT 1 AS workers
+-- present
+-- A worker says that it is at work; not once it has said that it ends, which may be written first.
+INSERT INTO worker(id, team_id, seen_at) VALUES (:worker, :team, :now)
+ON CONFLICT(id) DO UPDATE SET seen_at = excluded.seen_at WHERE worker.seen_at > 0
 
--- workers [postgres]
--- Each listens on one connection of its own.
-SELECT count(*) AS workers FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'bobbin listening'
+-- absent
+-- It ends.
+UPDATE worker SET seen_at = 0 WHERE id = :worker
+
+-- at_work
+-- How many have said so lately, of one workspace or of all, and how many of them stand before this one.
+SELECT count(*) AS workers, count(CASE WHEN id < :worker THEN 1 END) AS number FROM worker
+WHERE seen_at > :since AND CAST(:team AS text) IN ('', team_id)
+
+-- purge_workers
+-- Those that have ended.
+DELETE FROM worker WHERE seen_at < :before
 
 -- server
 -- What the doctor asks of a server; a file has none.
@@ -1312,10 +1330,10 @@ SELECT t.name AS "table", c.name AS "column", c.pk AS key, f."table" AS refers,
     CASE c.type WHEN 'INTEGER' THEN 'bigint' WHEN 'BLOB' THEN 'bytea' ELSE 'text' END AS kind
 FROM pragma_table_list t JOIN pragma_table_info(t.name) c
     LEFT JOIN pragma_foreign_key_list(t.name) f ON f."from" = c.name
-WHERE t.schema = 'main' AND t.type = 'table' AND substr(t.name, 1, 7) <> 'sqlite_'
+WHERE t.schema = 'main' AND t.type = 'table' AND substr(t.name, 1, 7) <> 'sqlite_' AND t.name <> 'worker'
 
 -- columns [postgres]
--- The table of the version is none of those that have rows.
+-- The table of the version is none of those that have rows; and who works on a database is nothing that it keeps.
 SELECT t.relname AS "table", a.attname AS "column", coalesce(array_position(p.conkey, a.attnum), 0) AS key,
     r.relname AS refers, replace(format_type(a.atttypid, NULL), 'integer', 'bigint') AS kind
 FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = current_schema()
@@ -1323,7 +1341,7 @@ FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = cu
     LEFT JOIN pg_constraint p ON p.conrelid = t.oid AND p.contype = 'p'
     LEFT JOIN pg_constraint f ON f.conrelid = t.oid AND f.contype = 'f' AND a.attnum = ANY(f.conkey)
     LEFT JOIN pg_class r ON r.oid = f.confrelid
-WHERE t.relkind = 'r' AND t.relname <> 'bobbin'
+WHERE t.relkind = 'r' AND t.relname NOT IN ('bobbin', 'worker')
 
 -- hold_version
 -- The version, which tells a copy that its database is still its own.
@@ -1332,15 +1350,6 @@ SELECT user_version AS version FROM pragma_user_version
 -- hold_version [postgres]
 -- One copy at a time.
 SELECT version FROM bobbin FOR UPDATE
-
--- at_work
--- The lock on the file tells that.
-SELECT 0 AS workers
-
--- at_work [postgres]
--- Each worker has one connection on which it listens.
-SELECT count(*) AS workers FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'bobbin listening'
 
 -- thread_lines
 -- A thread as it is kept, in the order in which it was said.

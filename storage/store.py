@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from uuid import uuid4
 
 import structlog
 
@@ -28,6 +29,7 @@ from bot.ports import (
     Read,
     Seen,
     SettingName,
+    Share,
     Stop,
     Store,
     Summary,
@@ -43,7 +45,6 @@ from storage import (
     hearing,
     inspect,
     ledger,
-    lines,
     parts,
     persons,
     restoring,
@@ -68,6 +69,7 @@ class ConversationStore(Store):
     def __init__(self, connector: Connector, *, lease: float = 60.0) -> None:
         self._connector = connector
         self._lease = int(lease * 1000)
+        self._worker = uuid4().hex  # two containers may have one host's name, and in it the same number
         self._words_deleted = True  # a process that died may have left deleted words in the log
         self._much_deleted = True
 
@@ -134,13 +136,9 @@ class ConversationStore(Store):
             raise LeaseLost(f"turn {turn.id}: fence {turn.fence} is not the newest any more")
         return anew
 
-    async def history(self, turn: Turn) -> list[Line]:
-        """See `Store`."""
-        return await self._connector.read(lines.history, turn)
-
     async def recall(self, turn: Turn) -> History:
         """See `Store`."""
-        return await self._connector.read(summaries.recall, turn, lines.line)
+        return await self._connector.read(summaries.recall, turn)
 
     async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
         """See `Store`."""
@@ -287,11 +285,15 @@ class ConversationStore(Store):
 
     async def heard(self, team: str, longest: float) -> Gap | None:
         """See `Store`."""
-        return await self._connector.write(hearing.heard, team, int(longest * 1000))
+        return await self._connector.write(hearing.heard, team, int(longest * 1000), self._worker)
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """See `Store`."""
         await self._connector.write(_run, "caught_up", {"team": team, "gaps": gap.number})
+
+    async def leave_gap(self, team: str) -> None:
+        """See `Store`."""
+        await self._connector.write(_run, "leave_gap", {"team": team, "worker": self._worker})
 
     async def channels(self, team: str, limit: int) -> list[str]:
         """See `Store`."""
@@ -363,9 +365,14 @@ class ConversationStore(Store):
         if not self._connector.exclusive:
             await self._connector.write(workers.tell)
 
-    async def workers(self) -> int:
+    async def present(self, team: str) -> Share:
         """See `Store`."""
-        return 1 if self._connector.exclusive else await self._connector.read(workers.workers)
+        return Share() if self.exclusive else await self._connector.write(workers.present, self._worker, team)
+
+    async def absent(self) -> None:
+        """See `Store`."""
+        if not self._connector.exclusive:
+            await self._connector.write(workers.absent, self._worker)
 
     async def news(self) -> None:
         """See `Store`."""
@@ -381,8 +388,7 @@ class ConversationStore(Store):
 
     async def gauges(self) -> Gauges:
         """See `Store`."""
-        found = await self._connector.read(gauges.gauges)
-        return replace(found, log_bytes=self._connector.log_bytes())
+        return replace(await self._connector.read(gauges.gauges), log_bytes=self._connector.log_bytes())
 
     @staticmethod
     def _must_hold(turn: Turn, held: bool) -> None:  # noqa: FBT001  it is what the transaction returned

@@ -384,4 +384,5 @@ def sweep() -> Transaction[int]:
         yield Query("settle_pending", {"conversation": row["id"]})
     yield Query("purge_inbox", {"before": now - 7 * DAY})
     yield Query("purge_tombstones", {"before": now - 7 * DAY})
+    yield Query("purge_workers", {"before": now - DAY})
     return len(overlooked)

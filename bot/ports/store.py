@@ -21,6 +21,7 @@ from bot.ports.turn import (
     Queued,
     Read,
     Seen,
+    Share,
     Summary,
     Turn,
 )
@@ -91,12 +92,10 @@ class Store(Protocol):
         """Its question was changed: the turn as it is now, without an answer. Raises `LeaseLost`."""
         ...
 
-    async def history(self, turn: Turn) -> list[Line]:
-        """All that the model reads for this turn, in order: earlier turns, then this one's messages."""
-        ...
-
     async def recall(self, turn: Turn) -> History:
-        """The same, where there is a summary with it in the place of what it stands for.
+        """All that the model reads for this turn, in order: earlier turns, then this one's messages.
+
+        Where there is a summary, with it in the place of what it stands for.
 
         A summary is forgotten where a message that it was made of was edited or deleted.
         """
@@ -256,11 +255,18 @@ class Store(Protocol):
         ...
 
     async def heard(self, team: str, longest: float) -> Gap | None:
-        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`."""
+        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`.
+
+        Of several processes one is told of it; where that one ends or leaves it, another one.
+        """
         ...
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """What was said in this gap was read; a further one, if there was one meanwhile, stays."""
+        ...
+
+    async def leave_gap(self, team: str) -> None:
+        """What was said in its gap could not all be read here: any process may be told of it."""
         ...
 
     async def channels(self, team: str, limit: int) -> list[str]:
@@ -314,8 +320,12 @@ class Store(Protocol):
         """Tell the other processes that there is something to do."""
         ...
 
-    async def workers(self) -> int:
-        """How many processes work on this database now, this one included, as far as it can be known."""
+    async def present(self, team: str) -> Share:
+        """Say that this process is at work: it counts for 15 seconds. Which of its workspace's it is."""
+        ...
+
+    async def absent(self) -> None:
+        """Say that this process ends, and counts no more."""
         ...
 
     async def news(self) -> None:

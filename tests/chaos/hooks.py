@@ -37,7 +37,7 @@ from storage import turns
 from storage.postgres import Postgres
 from storage.sqlite import SQLite
 
-BY_THE_CLOCK = ("extend", "claim", "noted", "sweep", "clock")
+BY_THE_CLOCK = ("extend", "claim", "noted", "present", "sweep", "clock")
 """Transactions that come as often as there is time: no points, but for a claim that claimed something."""
 
 

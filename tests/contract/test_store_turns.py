@@ -22,7 +22,7 @@ async def test_the_answers_stand_between_the_questions(talk):
     await talk.ask(0, "@bobbin 1+1?", "2")
     await talk.ask(5, "@bobbin and 3 more?", "5")
     await talk.say(9, "and 4?")
-    lines = await talk.store.history(await talk.claim())
+    lines = (await talk.store.recall(await talk.claim())).lines
     assert [(line.role, line.text) for line in lines] == [
         ("user", "@bobbin 1+1?"),
         ("assistant", "2"),
@@ -200,7 +200,7 @@ async def test_what_was_said_before_is_read_first_in_its_order(talk):
             Line("user", talk.ts(9), "BEN", "what comes by its own event"),
         ],
     )
-    lines = await talk.store.history(turn)
+    lines = (await talk.store.recall(turn)).lines
     assert [line.text for line in lines] == ["a plan", "an old answer", "hm", "@bobbin what do you think?"]
     assert (lines[0].files, lines[0].external, lines[0].addressed) == (files, True, False)
     assert not (await talk.post(talk.message(3, "hm", "CLEO"))).wake
@@ -270,7 +270,7 @@ async def test_whether_an_author_is_of_another_organisation_is_told_where_it_is_
     talk.rules = Rules(external_users="allow")
     for at, external in enumerate([False, True, None]):
         await talk.say(at, f"@bobbin {external}", external=external)
-    lines = await talk.store.history(await talk.claim())
+    lines = (await talk.store.recall(await talk.claim())).lines
     assert [(line.external, line.unsure) for line in lines] == [(False, False), (True, False), (False, True)]
 
 
@@ -291,7 +291,7 @@ async def test_the_words_of_people_who_may_not_ask_are_history(talk):
     turn = await talk.claim()
     assert await talk.store.dismiss(turn, ["EVE"], "guest") == ("EVE",)
     assert await talk.store.dismiss(turn, ["EVE"], "guest") == ()
-    lines = await talk.store.history(turn)
+    lines = (await talk.store.recall(turn)).lines
     assert [(line.text, line.addressed) for line in lines[2:]] == [("two", False), ("three", True)]
     await talk.store.release(turn)
     assert (await talk.claim()).askers == ("ANN",)

@@ -9,6 +9,7 @@ import pytest
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.test_crashes import at_rest
 
 
 def words(body: dict[str, Any]) -> str:
@@ -174,6 +175,25 @@ async def test_a_reply_that_overtakes_the_mention_before_it_is_answered(
     texts = await bobbin.answered(channel, thread, len(bedrock.requests))
     assert any("5" in text for text in texts)
     assert in_order(words(bedrock.requests[-1].body), "What's 1+1?", "And 3 more added to that?")
+
+
+async def test_talk_before_the_mention_whose_event_comes_while_the_thread_is_read_asks_nothing(
+    bobbin: Bobbin, slack: Slack, bedrock: Bedrock
+) -> None:
+    ann, ben = slack.add_person("Ann Lee"), slack.add_person("Ben Roe")
+    channel = slack.add_channel("general", members=(ann, ben))
+    slack.hold()
+    thread = await slack.say(ben, channel, "The plan has three parts.")
+    await slack.say(ben, channel, "Or four.", thread=thread)
+    await slack.say(ann, channel, f"{bobbin.me} say exactly: five", thread=thread)
+    slack.faults.add("conversations.replies", "hang", seconds=1)
+    let_past(slack, "say exactly")
+    await slack.wait_for(lambda: slack.calls("conversations.replies"))
+    slack.release()
+    assert await bobbin.answered(channel, thread) == ["five"]
+    await at_rest(bobbin)
+    assert len(bobbin.answers(channel, thread)) == len(bedrock.requests) == 1
+    assert in_order(words(bedrock.requests[0].body), "The plan has three parts.", "Or four.", "five")
 
 
 async def test_events_that_come_only_by_redelivery_are_answered(

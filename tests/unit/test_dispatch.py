@@ -66,10 +66,10 @@ class Desk:
         )
         self.bolt = Listeners(store, Me("T1", "BOT", "B1"), Rules(), outlets).bolt(AsyncWebClient(), "xoxb-1")
 
-    async def ask(self, at: int, thread: int | None = None) -> str:
+    async def ask(self, at: int, thread: int | None = None, team: str = "T1") -> str:
         """Write a DM at this second, in a thread of its own; its ts."""
         ts = f"{1_795_000_000 + at}.000100"
-        key = ThreadKey("T1", "D1", f"{1_795_000_000 + (at if thread is None else thread)}.000100")
+        key = ThreadKey(team, "D1", f"{1_795_000_000 + (at if thread is None else thread)}.000100")
         message = Posted(f"Ev{at}", key, ts, direct=True, author="ANN", text="hi")
         ingested = await self.store.post(message, partial(decide, message, rules=Rules()))
         if ingested.wake:
@@ -133,6 +133,12 @@ async def test_every_conversation_gets_a_slot_at_once_and_one_turn_at_a_time(tmp
         here.answer(first)
         await here.begun(first, second, more)
         assert here.dispatcher.running == 2
+
+
+async def test_what_another_workspace_asks_on_the_same_database_is_left_to_its_own_bobbin(tmp_path: Path):
+    async with desk(tmp_path) as here:
+        await here.ask(1, team="T2")
+        await here.begun(await here.ask(2))
 
 
 async def test_where_slots_are_short_the_next_one_waits_for_an_end(
@@ -242,10 +248,10 @@ async def test_a_claim_under_way_when_the_drain_begins_is_drained_too(
     async with desk(tmp_path) as here:
         claim, claiming, go = here.store.claim, asyncio.Event(), asyncio.Event()
 
-        async def slow(owner: str, limit: int) -> list[Turn]:
+        async def slow(owner: str, limit: int, team: str) -> list[Turn]:
             claiming.set()
             await go.wait()
-            return await claim(owner, limit)
+            return await claim(owner, limit, team)
 
         monkeypatch.setattr(here.store, "claim", slow)
         asked = await here.ask(1)
@@ -264,7 +270,7 @@ async def test_goes_on_when_the_database_is_back(tmp_path: Path, monkeypatch: py
     async with desk(tmp_path) as here:
         claim, failed = here.store.claim, asyncio.Event()
 
-        async def fails(owner: str, limit: int) -> list[Turn]:
+        async def fails(owner: str, limit: int, team: str) -> list[Turn]:
             failed.set()
             raise StoreUnavailable("the disk is full")
 
@@ -281,7 +287,7 @@ async def test_a_stop_is_heard_though_nothing_can_be_claimed(tmp_path: Path, mon
         asked = await here.ask(1)
         await here.begun(asked)
 
-        async def fails(owner: str, limit: int) -> list[Turn]:
+        async def fails(owner: str, limit: int, team: str) -> list[Turn]:
             raise StoreUnavailable("the line is locked")
 
         monkeypatch.setattr(here.store, "claim", fails)

@@ -10,7 +10,7 @@ from bot.conversation import ThreadKey
 from bot.errors import SlackLimited
 from bot.events import Posted
 from bot.policy import Rules, decide
-from bot.ports import Store
+from bot.ports import Share, Store
 from bot.waiting import Waiting
 from storage import open_store
 
@@ -94,3 +94,17 @@ async def test_where_slack_wants_fewer_calls_the_rest_is_shown_later(store: Stor
     board.limited = False
     await waiting.look()
     assert [ahead for _, ahead in board.shown] == [0, 1]
+
+
+async def test_of_two_workers_each_shows_its_part_of_the_line_with_its_part_of_the_calls(store: Store):
+    boards = Board(), Board()
+    threads = [await ask(store, number) for number in range(12)]
+    workers = [Waiting(store, "T1", board.show_place, lambda: True) for board in boards]
+    for number, worker in enumerate(workers):
+        worker.share(Share(number, 2))
+    for rounds in range(1, 5):
+        for worker in workers:
+            await worker.look()
+        assert len(boards[0].shown) + len(boards[1].shown) <= 5 * rounds
+    assert sorted(boards[0].shown + boards[1].shown) == [(thread, n) for n, thread in enumerate(threads)]
+    assert len(boards[0].shown) == len(boards[1].shown)

@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ NAMES = {
     name
     for path in migrations("sqlite")
     for name in re.findall(r"CREATE TABLE (\w+)\(", path.read_text("utf-8"))
-}
+} - {"worker"}
+"""Who works on a database is nothing that it keeps."""
 CHECKED = {"state": "open", "role": "user", "kind": "answer"}
 """Columns that take some words only."""
 WORDS = 'it\'s "so" \\ %s :x\n\tÄ 漢字 🧵 {n:04}'
@@ -286,24 +287,25 @@ async def test_a_bobbin_that_starts_while_its_server_is_copied_is_noticed(
     server: str, tmp_path: Path
 ) -> None:
     await copied(await small(tmp_path / "old.db"), server, quiet)
-    with ExitStack() as started:
 
-        def start() -> None:
-            started.enter_context(psycopg.connect(server, application_name="bobbin listening"))
+    def start() -> None:
+        with psycopg.connect(server) as worker:
+            worker.execute(
+                "INSERT INTO worker SELECT 'w1', 'T1', CAST(extract(epoch FROM now()) * 1000 AS bigint)"
+            )
 
-        with pytest.raises(StoreInUse, match="--from: a Bobbin is at work"):
-            await copied(server, f"sqlite:///{tmp_path / 'back.db'}", once_copied(start))
+    with pytest.raises(StoreInUse, match="--from: a Bobbin is at work"):
+        await copied(server, f"sqlite:///{tmp_path / 'back.db'}", once_copied(start))
 
 
 async def test_neither_end_may_be_in_use(house: str, server: str, tmp_path: Path) -> None:
     async with open_store(house):
         with pytest.raises(StoreInUse, match=r"--from: .*another Bobbin is using it"):
             await copied(house, server, quiet)
-    with (
-        psycopg.connect(server, application_name="bobbin listening"),
-        pytest.raises(StoreInUse, match="--to: a Bobbin is at work"),
-    ):
-        await copied(house, server, quiet)
+    async with open_store(server) as store:
+        await store.present("T1")
+        with pytest.raises(StoreInUse, match="--to: a Bobbin is at work"):
+            await copied(house, server, quiet)
 
 
 async def test_what_is_no_place_to_copy_from_or_to_is_named(house: str, server: str, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ FROZEN: dict[Dialect, dict[str, str]] = {
         "0009_bots.sql": "c60a4d0274c9856322b45b25afa90956b5bf85bb76fd78eb527b17384d00fbf2",
         "0010_forgotten.sql": "e112d794a42fcd5350e60dbee23d33ebbe4a0c766997cbef637310ae74e2f3e7",
         "0011_spent_days.sql": "3755a837307a3a53ade0d9d07571dbc6191f910662964084b6323693696db16b",
+        "0012_workers.sql": "dccc24d700b0a8b3c84b106cf7e9ed8f167de708388089af44ec4ea0b44e4263",
     },
     "postgres": {
         "0001_initial.sql": "cf7d8181b62ed6c64df5aecaf15db3383dc4c659fe20d975e2a1914231569dcd",
@@ -38,6 +39,7 @@ FROZEN: dict[Dialect, dict[str, str]] = {
         "0009_bots.sql": "6de94f278dce8d016015acda7729861a45a0d235eedffba94e32468c8b2ec524",
         "0010_forgotten.sql": "1b7bbbf51c80df17770f908fd250a4264ef9e24ddfe310c520567a59a4c2e329",
         "0011_spent_days.sql": "755bb9b71dc28577cd26603fbda863daa06e12c2e3c249a1b608db646acad008",
+        "0012_workers.sql": "872de984459478c69d3136f902efde624f0a5c38eae36bd4f7c6c00b76d4848c",
     },
 }
 

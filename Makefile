@@ -17,7 +17,7 @@ test: .venv/.installed-dev chromium postgresql
 	@.venv/bin/python -m pytest -n 4 $(ARGS)
 
 # Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs, soak (ROUNDS turns), ledger (ROUNDS kills)
-# or restarts (ROUNDS, of PostgreSQL); SEED plays it again. DATABASE=postgres WORKERS=3: kills of several workers.
+# or restarts (ROUNDS, of PostgreSQL); SEED plays it again. DATABASE=postgres: there (not the ledger), kills of 3 WORKERS.
 chaos: .venv/.installed-dev $(if $(filter postgres,$(DATABASE))$(filter restarts,$(WHAT)),postgresql)
 	@.venv/bin/python -m tests.chaos $(or $(WHAT),kills) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(DATABASE),--database $(DATABASE)) $(if $(WORKERS),--workers $(WORKERS))

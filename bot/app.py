@@ -237,7 +237,7 @@ class Process:
             ),
         ]
         if self._http:
-            self._http.open(intake)
+            self._http.open(intake, stays=0.0 if store.exclusive else settings.drain_seconds)
 
     async def observe(self, stack: AsyncExitStack) -> None:
         """Count and trace, where that is wanted."""

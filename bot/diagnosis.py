@@ -82,8 +82,8 @@ def unheard(silent: float, *, runs: bool = True) -> Verdict | None:
     return (
         f"No running Bobbin has heard this workspace {since}.",
         (
-            "start Bobbin, or look into its log: the socket to Slack is not open; python -m bot doctor "
-            "tells what is in the way"
+            "start Bobbin, or look into its log: in Socket Mode the socket to Slack is not open; "
+            "python -m bot doctor tells what is in the way"
         ),
     )
 

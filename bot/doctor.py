@@ -140,7 +140,9 @@ async def _database(settings: Settings) -> list[Check]:
     """One after the other: they open the same file."""
     url = settings.database_url
     checks = await storage_doctor.examine(url)
-    return [*checks, await running.examine(url, settings.host, settings.served_port), await _budget(settings)]
+    host, port, by_requests = settings.host, settings.served_port, settings.http_mode
+    told = await running.examine(url, host, port, by_requests=by_requests)
+    return [*checks, told, await _budget(settings)]
 
 
 async def _budget(settings: Settings) -> Check:

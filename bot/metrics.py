@@ -42,9 +42,14 @@ class Standing:
 
 
 class Metrics:
-    """Counts signals. `store` and `standing` are asked when somebody scrapes."""
+    """Counts signals. `store` and `standing` are asked when somebody scrapes.
 
-    def __init__(self, store: Callable[[], Awaitable[Gauges]], standing: Callable[[], Standing]) -> None:
+    Without `sockets`, in HTTP mode, there are no metrics of them: none open would ring the bell.
+    """
+
+    def __init__(
+        self, store: Callable[[], Awaitable[Gauges]], standing: Callable[[], Standing], *, sockets: bool
+    ) -> None:
         self._store = store
         self._standing = standing
         self._registry = registry = CollectorRegistry()
@@ -92,7 +97,6 @@ class Metrics:
         )
         self._unaccounted = counter("unaccounted_messages", "Messages of Bobbin that no turn accounts for.")
         self._deleted = counter("orphans_deleted", "Messages of stale owners that were deleted in Slack.")
-        self._sockets = counter("socket_ends", "Sockets to Slack that ended.", "reason")
         self._lag = histogram(
             "loop_lag_seconds", "By how much the event loop was late, once a second.", _SHORT
         )
@@ -104,6 +108,8 @@ class Metrics:
         self._up = gauge("database_up", "Whether the database could be read at this scrape.")
         self._running = gauge("running_turns", "Turns that this process works on.")
         self._slots = gauge("slots", "How many it may work on (MAX_CONCURRENT_ANSWERS).")
+        registry = registry if sockets else CollectorRegistry()  # one that nobody scrapes
+        self._sockets = counter("socket_ends", "Sockets to Slack that ended.", "reason")
         self._socket = gauge("socket_open", "Whether a socket to Slack is open.")
         self._socket_age = gauge("socket_age_seconds", "Age of the newest socket; 0: none is open.")
         self._socket_quiet = gauge("socket_quiet_seconds", "Since anything came in by it; 0: none is open.")

@@ -36,7 +36,7 @@ async def observe(
             running, ages = lately()
             return Standing(running, settings.max_concurrent_answers, ages)
 
-        metrics = Metrics(gauges, standing)
+        metrics = Metrics(gauges, standing, sockets=not settings.http_mode)
         pulse.lag = metrics.late
         stack.callback(signals.listen(metrics.hear))
         host, port = settings.metrics_host, settings.metrics_port

@@ -1,7 +1,8 @@
 """What is served over HTTP: health and readiness, and in HTTP mode Slack's requests.
 
 Whoever may reach the port may be slow, broken or hostile: headers must come within seconds and are few,
-nothing is unpacked, and no more connections than a number are held at once.
+nothing is unpacked, and no more connections than a number are held at once. Where all places are taken, who
+comes gets that of whoever has asked nothing for the longest.
 """
 
 import asyncio
@@ -114,16 +115,21 @@ async def _served(
 
 
 class _Door:
-    """Lets connections in: so many at once, and none that stands there without a word."""
+    """Lets connections in: so many at once, and none that stands there without a word.
+
+    Between two requests nobody can tell a load balancer's connection from one that only keeps a place, so it
+    may stay for as long as no other needs the place.
+    """
 
     server: web.Server
 
     def __init__(self) -> None:
-        self._silent: dict[asyncio.Protocol, asyncio.TimerHandle] = {}
+        self._silent: dict[web.RequestHandler, asyncio.TimerHandle | None] = {}
+        """Those whose next request has not come, the longest first; with a timer where it is the first."""
 
     def meet(self, transport: asyncio.BaseTransport) -> None:
-        """Hand a new connection to the server, if there is room."""
-        if len(self.server.connections) >= CONNECTIONS:
+        """Hand a new connection to the server, if there is room or somebody to make room."""
+        if max(len(self.server.connections), len(self._silent)) >= CONNECTIONS and not self._make_room():
             transport.close()
             return
         protocol = self.server()
@@ -135,17 +141,35 @@ class _Door:
     @web.middleware
     async def greet(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """A request has come."""
-        if timer := self._silent.pop(request.protocol, None):
-            timer.cancel()
-        return await handler(request)
+        self._forget(request.protocol)
+        try:
+            return await handler(request)
+        finally:
+            self._silent[request.protocol] = None
 
     def close(self) -> None:
         """Forget everybody."""
-        for timer in self._silent.values():
+        for protocol in list(self._silent):
+            self._forget(protocol)
+
+    def _make_room(self) -> bool:
+        """Forget who is gone; where it is full all the same, turn out who has been silent for the longest."""
+        connected = set(self.server.connections)
+        for protocol in self._silent.keys() - connected:
+            self._forget(protocol)
+        if len(connected) < CONNECTIONS:
+            return True
+        longest = next(iter(self._silent), None)
+        if longest is not None:
+            self._turn_out(longest)
+        return longest is not None
+
+    def _forget(self, protocol: web.RequestHandler) -> None:
+        if timer := self._silent.pop(protocol, None):
             timer.cancel()
 
     def _turn_out(self, protocol: web.RequestHandler) -> None:
-        del self._silent[protocol]
+        self._forget(protocol)
         protocol.force_close()
 
 

@@ -30,6 +30,7 @@ LONGEST = (
     "tests/contract/test_store_machine.py",
     "tests/chaos/test_again_points.py",
     "tests/chaos/test_points.py",
+    "tests/chaos/test_on_postgres.py",
     "tests/chaos/test_slack_faults.py",
     "tests/contract/test_store_order.py",
     "tests/e2e/test_process.py",
@@ -48,6 +49,7 @@ LONGEST = (
 APART = (
     "tests/chaos/test_again_points.py",
     "tests/chaos/test_points.py",
+    "tests/chaos/test_on_postgres.py",
     "tests/contract/test_store_order.py",
 )
 """Modules whose few tests each take long and share nothing: they need not be in one process."""

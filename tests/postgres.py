@@ -31,10 +31,15 @@ class Server:
 
     def create(self, name: str) -> str:
         """Make a database, empty even if there was one; its URL."""
+        self.drop(name)
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return self.url(name)
+
+    def drop(self, name: str) -> None:
+        """Take a database away, whoever is in it."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
     def empty(self, name: str) -> None:
         """Take all rows out of Bobbin's tables, where there are any yet."""

@@ -25,10 +25,15 @@ from bot.slack.signing import genuine, plausible
 _log = structlog.get_logger(__name__)
 
 BODY_BYTES = 2**20
+_SMALL_BYTES = 64 * 2**10
+"""What a request holds up to here is not counted: hardly one of Slack's is larger, and none of these shall
+wait for large ones, which may be anybody's. Of them there are no more than connections (`bot/web.py`)."""
 _HELD_BYTES = 64 * 2**20
-"""Of all requests together: what is above comes again, as after any failure."""
+"""Of what is above that in all requests together: what does not fit comes again, as after any failure."""
 _READ_SECONDS = 3.0
 """Slack waits no longer for the answer, so what comes in slower comes again anyhow."""
+_SEEN_SECONDS = 5.0
+"""Until a load balancer has seen at `/readyz` that a worker leaves; what it says may be a second old."""
 _TOLD_SECONDS = 60.0
 
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
@@ -52,7 +57,8 @@ class HttpMode:
         self._secret = secret
         self._intake: Intake | None = None
         self._open = asyncio.Event()
-        self._leaving = False
+        self._stays = 0.0
+        self._left_at: float | None = None
         self._under_way: set[asyncio.Task[Any] | None] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -66,11 +72,11 @@ class HttpMode:
     @property
     def connected(self) -> bool:
         """Whether requests should be sent here; whether Slack can is not to be seen from here."""
-        return self._intake is not None and not self._leaving
+        return self._intake is not None and self._left_at is None
 
-    def open(self, intake: Intake) -> None:
-        """Take requests in from now on."""
-        self._intake = intake
+    def open(self, intake: Intake, stays: float) -> None:
+        """Take requests in from now on; `stays`: the seconds that there are for it once it has to leave."""
+        self._intake, self._stays = intake, min(_SEEN_SECONDS, stays)
         self._open.set()
 
     async def opened(self) -> None:
@@ -84,13 +90,16 @@ class HttpMode:
     async def leave(self) -> None:
         """See `WayIn`: not ready any more, but what still comes is taken in.
 
-        It is kept, and answered after the next start; Slack would repeat a refused one after a minute.
+        It is kept, and answered by another worker or after the next start; Slack would repeat a refused one
+        after a minute.
         """
-        self._leaving = True
+        self._left_at = monotonic()
 
     async def close(self) -> None:
-        """See `WayIn`."""
-        self._leaving, self._intake = True, None
+        """See `WayIn`. Whoever sends to several workers has had time to see that this one leaves."""
+        if self._left_at is not None:
+            await asyncio.sleep(self._left_at + self._stays - monotonic())
+        self._intake = None
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await self._idle.wait()
@@ -112,7 +121,7 @@ class HttpMode:
                 self._count(refused.reason)
             return web.Response(status=refused.status, headers=refused.headers)
         finally:
-            self._held -= len(body)
+            self._held -= _large(len(body))
             self._under_way.discard(task)
             if not self._under_way:
                 self._idle.set()
@@ -158,7 +167,7 @@ class HttpMode:
             async with asyncio.timeout(_READ_SECONDS):
                 async for piece in request.content.iter_any():
                     body += piece
-                    self._held += len(piece)
+                    self._held += _large(len(body)) - _large(len(body) - len(piece))
                     if len(body) > BODY_BYTES:
                         raise _RefusedRequest(413, "too large", _NO_RETRY)
                     if self._held > _HELD_BYTES:
@@ -175,6 +184,11 @@ class HttpMode:
             self._told = monotonic()
             _log.warning("requests refused", reasons=dict(self._refused))
             self._refused.clear()
+
+
+def _large(size: int) -> int:
+    """How many bytes of a body of this size count as held."""
+    return max(0, size - _SMALL_BYTES)
 
 
 def _delivery(headers: Mapping[str, str], body: bytearray) -> Envelope:

@@ -1,6 +1,7 @@
 """python -m tests.chaos [kills | points | pairs | soak | ledger | restarts]: `make chaos`.
 
-Exit 1 on any violation. `kills` may be of several workers on one PostgreSQL; `restarts` are of that server.
+Exit 1 on any violation. All but `ledger` may be played on PostgreSQL: `kills` are then of several workers,
+and `restarts` are of that server.
 """
 
 import argparse
@@ -12,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from tests.chaos.kills import kill_loop
+from tests.chaos.kills import Tally, kill_loop
 from tests.chaos.ledger import ledger_loop
-from tests.chaos.points import PLAYS, one_question, pairs, singles
-from tests.chaos.soak import soak
+from tests.chaos.points import PLAYS, Run, one_question, pairs, singles
+from tests.chaos.soak import Soaked, soak
 from tests.chaos.workers import restarts, worker_kills
 from tests.postgres import Server
 from tests.processes import end_launcher
@@ -23,36 +24,37 @@ from tests.processes import end_launcher
 PARTS = ("kills", "points", "pairs", "soak", "ledger", "restarts")
 
 
-async def main(what: str, rounds: int, seed: int, *, workers: int = 0) -> list[str]:
+async def main(what: str, rounds: int, seed: int, *, database: str, workers: int) -> list[str]:
     """Run one part, tell what came of it, and return the violations."""
     with tempfile.TemporaryDirectory(prefix="bobbin-chaos-") as folder:
-        place = Path(folder)
-        if what == "restarts":
-            server = await asyncio.to_thread(partial(Server.start, durable=True))
-            tally = await restarts(place / "stage", server, times=rounds, seed=seed, workers=workers or 3)
-            print(*tally.lines(), sep="\n")
-            return tally.wrong
-        if what == "kills" and workers:
-            server = await asyncio.to_thread(Server.start)
-            tally = await worker_kills(place, server, rounds=rounds, seed=seed, workers=workers)
-            print(*tally.lines(), sep="\n")
-            return tally.wrong
-        if what == "kills":
-            tally = await kill_loop(place, rounds=rounds, seed=seed)
-            print(*tally.lines(), sep="\n")
-            return tally.wrong
-        if what == "ledger":
-            exact, estimated = await ledger_loop(place / "stage", kills=rounds, seed=seed)
-            print(f"{rounds} kills: {exact} calls agree to the token, {estimated} are estimated")
-            return []
-        if what == "soak":
-            told = await soak(place, turns=rounds, seed=seed)
-            print(*told.lines(), sep="\n")
-            return told.wrong
-        if what == "pairs":
-            runs = await pairs(place, one_question, at_once=8)
-        else:
-            runs = [run for play in PLAYS for run in await singles(place / play.__name__, play)]
+        place, server = Path(folder), None
+        tally: Tally | Soaked
+        if database == "postgres":
+            server = await asyncio.to_thread(partial(Server.start, durable=what == "restarts"))
+        match what, server:
+            case "restarts", Server():
+                tally = await restarts(place / "stage", server, times=rounds, seed=seed, workers=workers)
+            case "kills", Server():
+                tally = await worker_kills(place, server, rounds=rounds, seed=seed, workers=workers)
+            case "kills", None:
+                tally = await kill_loop(place, rounds=rounds, seed=seed)
+            case "ledger", _:
+                exact, estimated = await ledger_loop(place / "stage", kills=rounds, seed=seed)
+                print(f"{rounds} kills: {exact} calls agree to the token, {estimated} are estimated")
+                return []
+            case "soak", _:
+                tally = await soak(place, server, turns=rounds, seed=seed)
+            case "pairs", _:
+                return _told(await pairs(place, one_question, server, at_once=8))
+            case _:
+                plays = [await singles(place / play.__name__, play, server) for play in PLAYS]
+                return _told([run for runs in plays for run in runs])
+        print(*tally.lines(), sep="\n")
+        return tally.wrong
+
+
+def _told(runs: list[Run]) -> list[str]:
+    """Tell what came of crash points; the violations."""
     asked = [run for run in runs if run.kills]
     happened = sum(run.happened == len(run.kills) for run in asked)
     wrong = [f"{run.kills}: {wrong}" for run in runs for wrong in run.wrong]
@@ -71,12 +73,23 @@ if __name__ == "__main__":
     parser.add_argument("what", nargs="?", default="kills", choices=PARTS)
     parser.add_argument("--rounds", type=int, default=100, help="kills, or turns of the soak")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--database", default="sqlite", choices=["sqlite", "postgres"])
-    parser.add_argument("--workers", type=int, default=3, help="on PostgreSQL")
+    parser.add_argument("--database", choices=["sqlite", "postgres"], help="sqlite, but for restarts")
+    parser.add_argument("--workers", type=int, help="of kills and restarts on PostgreSQL, 3 unless told")
     options = parser.parse_args()
+    what, database = (
+        options.what,
+        options.database or ("postgres" if options.what == "restarts" else "sqlite"),
+    )
+    if what == "restarts" and database != "postgres":
+        parser.error("restarts are of a server: --database postgres")
+    if what == "ledger" and database != "sqlite":
+        parser.error("on a server the call of a killed worker is known to be lost after an hour only")
+    if options.workers and (database != "postgres" or what not in ("kills", "restarts")):
+        parser.error("--workers is for kills and restarts on --database postgres: all else is of one process")
     began = monotonic()
-    several = options.workers if options.database == "postgres" else 0
-    violated = asyncio.run(main(options.what, options.rounds, options.seed, workers=several))
+    violated = asyncio.run(
+        main(what, options.rounds, options.seed, database=database, workers=options.workers or 3)
+    )
     end_launcher()
-    print(f"{options.what}, seed {options.seed}: {monotonic() - began:.0f} s")
+    print(f"{what} on {database}, seed {options.seed}: {monotonic() - began:.0f} s")
     sys.exit(1 if violated else 0)

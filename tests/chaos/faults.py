@@ -16,8 +16,10 @@ import pytest
 
 from bot.sandbox.slack.faults import Fault
 from bot.slack.blocks import DISCLAIMER, TRY_AGAIN
+from tests.chaos.stage import database
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, running
+from tests.postgres import Server
 
 Play = Callable[[Bobbin], Awaitable[None]]
 Ends = dict[str, Exception | None]
@@ -172,17 +174,24 @@ def below(message: Mapping[str, Any]) -> list[str]:
 
 
 @asynccontextmanager
-async def pool(folder: Path, count: int, settings: Mapping[str, str]) -> AsyncIterator[list[Bobbin]]:
-    """So many Bobbins, each between servers of its own; at the end each must be well and stop in order."""
+async def pool(
+    folder: Path, count: int, settings: Mapping[str, str], server: Server | None = None
+) -> AsyncIterator[list[Bobbin]]:
+    """So many Bobbins, each between servers of its own, with a file or a database on a server of PostgreSQL.
+
+    At the end each must be well and stop in order.
+    """
     async with AsyncExitStack() as stack:
-        folders = [folder / str(number) for number in range(count)]
-        for each in folders:
-            each.mkdir(parents=True)
-        bobbins = [await stack.enter_async_context(running(each, **settings)) for each in folders]
+        bobbins = []
+        for number in range(count):
+            (place := folder / str(number)).mkdir(parents=True)
+            where = await stack.enter_async_context(database(server))
+            bobbins.append(await stack.enter_async_context(running(place, **{**where, **settings})))
         yield bobbins
         for bobbin in bobbins:
             assert await bobbin.stop() == 0
-            assert await bobbin.rows("PRAGMA integrity_check") == [("ok",)]
+            if not bobbin.on_a_server:
+                assert await bobbin.rows("PRAGMA integrity_check") == [("ok",)]
             assert await bobbin.rows("SELECT count(*) FROM turn WHERE state = 'open'") == [(0,)]
             broken = [line for line in bobbin.log if line.get("exception") or line["level"] == "critical"]
             assert not broken, broken[0]
@@ -221,9 +230,10 @@ async def ends_of(
     names = {test.callspec.params.get("row") for test in tests if test.module is request.module}
     quick_rows = {name: row for name, row in unpaced.items() if name in names}
     slow_rows = {name: row for name, row in paced.items() if name in names}
+    server = request.getfixturevalue("server")
     async with (
-        pool(folder / "unpaced", min(len(quick_rows), 12), UNDISTURBED) as quick,
-        pool(folder / "paced", min(len(slow_rows), 8), PACED) as slow,
+        pool(folder / "unpaced", min(len(quick_rows), 12), UNDISTURBED, server) as quick,
+        pool(folder / "paced", min(len(slow_rows), 8), PACED, server) as slow,
     ):
         ends = await asyncio.gather(played(quick, quick_rows, 0.015), played(slow, slow_rows, 0.05))
     return ends[0] | ends[1]

@@ -25,7 +25,8 @@ class ForkedBobbin(Bobbin):
     """A Bobbin under the hooks.
 
     For the next start: `kill_at` is the point at which it dies, `mutant` the variant it is, `steal` for how
-    many seconds it loses its first reply to another owner, `census` whether it counts what it holds.
+    many seconds it loses its first reply to another owner, `census` whether it counts what it holds,
+    `migration` the SQL by which its version is one newer.
     """
 
     def __init__(self, slack: Slack, bedrock: Bedrock, folder: Path, **settings: str) -> None:
@@ -35,6 +36,7 @@ class ForkedBobbin(Bobbin):
         self.mutant = ""
         self.steal = 0.0
         self.census = False
+        self.migration = ""
         self.counts = folder / "census"
 
     async def begin(self, *arguments: str) -> Process | Fork:
@@ -45,6 +47,7 @@ class ForkedBobbin(Bobbin):
             "mutant": self.mutant,
             "steal": self.steal,
             "tasks": str(self.counts) if self.census else "",
+            "migration": self.migration,
         }
         self.command = [sys.executable, "-c", START.format(told)]
         return await super().begin(*arguments)

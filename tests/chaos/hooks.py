@@ -25,6 +25,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 import bot.bedrock
 import bot.condensing
 import bot.slack.parts
+import storage.migrate
 from bot.app import Process
 from bot.errors import LeaseLost, SlackUnreachable
 from bot.ports import PartKind, Request, Store, StreamEvent
@@ -58,8 +59,12 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def put_in(*, points: str, kill_at: tuple[str, int] | None, mutant: str, steal: float, tasks: str) -> None:
+def put_in(
+    *, points: str, kill_at: tuple[str, int] | None, mutant: str, steal: float, tasks: str, migration: str
+) -> None:
     """Put in what `ForkedBobbin` was told for this process."""
+    if migration:
+        be_newer(Path(points).with_name("newer.sql"), migration)
     if mutant:
         MUTANTS[mutant]()
     if steal:
@@ -146,6 +151,13 @@ def _around_model(points: Points) -> None:
             points.passed("after the model")
 
     bot.bedrock.BedrockModel.stream = pointed  # type: ignore[method-assign]
+
+
+def be_newer(script: Path, sql: str) -> None:
+    """Know one migration more, which is kept in this file."""
+    known = storage.migrate.migrations
+    script.write_text(sql)
+    storage.migrate.migrations = lambda dialect: [*known(dialect), script]
 
 
 def take_census(census: Path) -> None:

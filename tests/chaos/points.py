@@ -1,7 +1,8 @@
 """Crash points: SIGKILL exactly before and after each transaction, Slack call, ack and model call.
 
 A play is run once to list the points it passes; then once for each of them, to die there; and once for each
-pair: to die there, and while it recovers from that at each point which the recovery passes.
+pair: to die there, and while it recovers from that at each point which the recovery passes. Each time on a
+database of its own, in a file or on a server.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import violations
 from tests.chaos.stage import all_quiet, stage
 from tests.e2e.conftest import shown
+from tests.postgres import Server
 
 Point = tuple[str, int]
 
@@ -91,10 +93,10 @@ Play = Callable[[ForkedBobbin], Awaitable[int]]
 PLAYS: tuple[Play, ...] = (one_question, two_people, changed_meanwhile, answered_again)
 
 
-async def run(folder: Path, play: Play, kills: Iterable[Point] = ()) -> Run:
+async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Server | None = None) -> Run:
     """Play, dying at these points, one in each process; then let it come to rest, and check."""
     result = Run(tuple(kills))
-    async with stage(folder, SLACK_PACING="off") as bobbin:
+    async with stage(folder, server, SLACK_PACING="off") as bobbin:
         bobbin.bedrock.pace = 0.05
         played: asyncio.Task[int] | None = None
         for kill in (*result.kills, None):
@@ -126,28 +128,33 @@ async def _quiet(bobbin: ForkedBobbin, played: "asyncio.Task[int]") -> None:
     await all_quiet(bobbin, await asyncio.shield(played))
 
 
-async def singles(folder: Path, play: Play, *, every: int = 1, at_once: int = 6) -> list[Run]:
+async def singles(
+    folder: Path, play: Play, server: Server | None = None, *, every: int = 1, at_once: int = 6
+) -> list[Run]:
     """Die once at each point of the play, or only at every so many-th."""
-    whole = await run(folder / "whole", play)
-    return [whole, *await _all(folder, play, [(point,) for point in whole.passed[::every]], at_once)]
+    whole = await run(folder / "whole", play, server=server)
+    points: list[tuple[Point, ...]] = [(point,) for point in whole.passed[::every]]
+    return [whole, *await _all(folder, play, points, server, at_once)]
 
 
-async def pairs(folder: Path, play: Play, *, at_once: int = 6) -> list[Run]:
+async def pairs(folder: Path, play: Play, server: Server | None = None, *, at_once: int = 6) -> list[Run]:
     """Die at each point of the play, and then at each point of the recovery from that."""
-    firsts = await singles(folder / "singles", play, at_once=at_once)
+    firsts = await singles(folder / "singles", play, server, at_once=at_once)
     twice = [(*first.kills, second) for first in firsts[1:] if first.happened for second in first.passed]
-    return [*firsts, *await _all(folder, play, twice, at_once)]
+    return [*firsts, *await _all(folder, play, twice, server, at_once)]
 
 
-async def _all(folder: Path, play: Play, every: list[tuple[Point, ...]], at_once: int) -> list[Run]:
+async def _all(
+    folder: Path, play: Play, every: list[tuple[Point, ...]], server: Server | None, at_once: int
+) -> list[Run]:
     slots = asyncio.Semaphore(at_once)
 
     async def one(number: int, kills: tuple[Point, ...]) -> Run:
         # How often an answer is flushed and an event comes is not the same each time: one more try.
         async with slots:
-            result = await run(folder / str(number), play, kills)
+            result = await run(folder / str(number), play, kills, server)
             if result.happened < len(kills) and not result.wrong:
-                result = await run(folder / f"{number}-again", play, kills)
+                result = await run(folder / f"{number}-again", play, kills, server)
             return result
 
     return await asyncio.gather(*(one(number, kills) for number, kills in enumerate(every)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.chaos.forked import ForkedBobbin
 from tests.chaos.history import violations
 from tests.chaos.stage import all_quiet, over, stage
+from tests.postgres import Server
 
 _AT_ONCE = 20
 _SAMPLE_EVERY = 200
@@ -69,11 +70,11 @@ class Soaked:
         ]
 
 
-async def soak(folder: Path, *, turns: int, seed: int) -> Soaked:
+async def soak(folder: Path, server: Server | None = None, *, turns: int, seed: int) -> Soaked:
     """Ask so many questions of one process, some at once, with a fault in every tenth."""
     chance = random.Random(seed)
     soaked = Soaked()
-    async with stage(folder / "soak", SLACK_PACING="off", LOG_LEVEL="WARNING") as bobbin:
+    async with stage(folder / "soak", server, SLACK_PACING="off", LOG_LEVEL="WARNING") as bobbin:
         slack = bobbin.slack
         people = [slack.add_person(f"Person {number}") for number in range(10)]
         channels = [slack.add_channel(f"channel-{number}", members=people) for number in range(5)]

@@ -1,15 +1,18 @@
-"""Where the chaos suite plays: servers and a Bobbin of its own; and the wait until all is quiet."""
+"""Where the chaos suite plays: servers, a database, a Bobbin of its own; and the wait until all is quiet."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiosqlite
+import psycopg
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.chaos.forked import Counted, ForkedBobbin
+from tests.postgres import Server
 
 SETTLE = 0.5
 _QUIET_SECONDS = 60
@@ -18,14 +21,14 @@ _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq >
 
 
 @asynccontextmanager
-async def stage(folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
-    """Yield a Bobbin that is not started."""
+async def stage(folder: Path, server: Server | None = None, **settings: str) -> AsyncIterator[ForkedBobbin]:
+    """Yield a Bobbin that is not started. Its database is a file, or a new one on the server."""
     await asyncio.to_thread(folder.mkdir, parents=True)
     slack = Slack(redelivery=(0, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6))
     await slack.start()
     try:
-        async with Bedrock(model=Counted()) as bedrock:
-            settled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), **settings}
+        async with Bedrock(model=Counted()) as bedrock, database(server) as where:
+            settled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), **where, **settings}
             bobbin = ForkedBobbin(slack, bedrock, folder, **settled)
             try:
                 yield bobbin
@@ -33,6 +36,20 @@ async def stage(folder: Path, **settings: str) -> AsyncIterator[ForkedBobbin]:
                 await bobbin.close()
     finally:
         await slack.close()
+
+
+@asynccontextmanager
+async def database(server: Server | None) -> AsyncIterator[dict[str, str]]:
+    """Yield the settings by which a Bobbin has a new database on the server; none: a file of its own."""
+    if server is None:
+        yield {}
+        return
+    name = f"stage_{uuid.uuid4().hex}"
+    url = await asyncio.to_thread(server.create, name)
+    try:
+        yield {"DATABASE_URL": url}
+    finally:
+        await asyncio.to_thread(server.drop, name)
 
 
 async def all_quiet(bobbin: ForkedBobbin, turns: int = 1) -> None:
@@ -56,6 +73,8 @@ async def _over(bobbin: ForkedBobbin, turns: int) -> bool:
         return False
     try:
         ((ended, waiting),) = await bobbin.rows(_STANDING)
+    except psycopg.errors.UndefinedTable:
+        return False
     except aiosqlite.OperationalError as error:
         if "no such table" not in str(error):  # it has only begun
             raise

@@ -15,10 +15,12 @@ from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from bot.slack.blocks import TRY_AGAIN
 from bot.turns import DEATHS_AT_MOST
+from tests.chaos.stage import database
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene, words
 from tests.e2e.test_crashes import at_rest, nothing_is_left
 from tests.e2e.test_errors import buttons, failed, visible
+from tests.postgres import Server
 
 START = """
 import os, signal, sys
@@ -49,12 +51,13 @@ LONG = "Four score and seven years ago. " * 12
 
 
 @asynccontextmanager
-async def deadly(folder: Path, **settings: str) -> AsyncIterator[Bobbin]:
+async def deadly(folder: Path, server: Server | None, **settings: str) -> AsyncIterator[Bobbin]:
     """A Bobbin, not started, that such messages kill; at the end nothing may be left."""
     slack = Slack(redelivery=(0, 0.3, 0.6))
     await slack.start()
-    async with Bedrock() as bedrock:
-        bobbin = Bobbin(slack, bedrock, folder, SLACK_PACING="off", RECOVERY_SETTLE_SECONDS="0.2", **settings)
+    async with Bedrock() as bedrock, database(server) as where:
+        settled = {"SLACK_PACING": "off", "RECOVERY_SETTLE_SECONDS": "0.2", **where, **settings}
+        bobbin = Bobbin(slack, bedrock, folder, **settled)
         bobbin.command = [sys.executable, "-c", START]
         try:
             yield bobbin
@@ -65,7 +68,7 @@ async def deadly(folder: Path, **settings: str) -> AsyncIterator[Bobbin]:
 
 
 @asynccontextmanager
-async def supervised(folder: Path) -> AsyncIterator[tuple[Bobbin, list[int]]]:
+async def supervised(folder: Path, server: Server | None) -> AsyncIterator[tuple[Bobbin, list[int]]]:
     """A Bobbin that is started again whenever it is killed; the process ids of its dead."""
     deaths: list[int] = []
 
@@ -77,7 +80,7 @@ async def supervised(folder: Path) -> AsyncIterator[tuple[Bobbin, list[int]]]:
                 return
             deaths.append(bobbin.process.pid)
 
-    async with deadly(folder) as bobbin:
+    async with deadly(folder, server) as bobbin:
         supervisor = asyncio.create_task(supervise(bobbin))
         try:
             await bobbin.slack.wait_for(lambda: bobbin.slack.connected)
@@ -107,9 +110,14 @@ async def gave_up(scene: Scene, thread: str) -> None:
 
 @pytest.mark.parametrize("kind", ["poison", "venom"])
 async def test_a_message_that_kills_the_process_is_given_up_and_nobody_else_waits_for_ever(
-    tmp_path: Path, kind: str
+    tmp_path: Path, server: Server | None, kind: str
 ) -> None:
-    async with supervised(tmp_path) as (bobbin, deaths):
+    await given_up(tmp_path, server, kind)
+
+
+async def given_up(folder: Path, server: Server | None, kind: str) -> None:
+    """Ann sends what kills the process, while Ben goes on asking; then she asks something else."""
+    async with supervised(folder, server) as (bobbin, deaths):
         bedrock, scene, others = bobbin.bedrock, Scene(bobbin), Scene(bobbin)
         bedrock.pace = 0.03
         thread = await scene.mention(f"say exactly: {kind} {LONG}")
@@ -131,9 +139,9 @@ async def test_a_message_that_kills_the_process_is_given_up_and_nobody_else_wait
 
 
 async def test_of_two_that_kill_the_process_each_is_given_up_for_its_own_deaths(
-    tmp_path: Path,
+    tmp_path: Path, server: Server | None
 ) -> None:
-    async with supervised(tmp_path) as (bobbin, deaths):
+    async with supervised(tmp_path, server) as (bobbin, deaths):
         one, two, others = Scene(bobbin), Scene(bobbin), Scene(bobbin)
         told = [
             asyncio.create_task(gave_up(scene, await scene.mention("poison, please"))) for scene in (one, two)
@@ -150,8 +158,10 @@ async def test_of_two_that_kill_the_process_each_is_given_up_for_its_own_deaths(
         assert not asked_of(bobbin.bedrock, "poison")
 
 
-async def test_a_process_that_is_told_to_stop_again_and_again_gives_nothing_up(tmp_path: Path) -> None:
-    async with deadly(tmp_path, DRAIN_SECONDS="0.2") as bobbin:
+async def test_a_process_that_is_told_to_stop_again_and_again_gives_nothing_up(
+    tmp_path: Path, server: Server | None
+) -> None:
+    async with deadly(tmp_path, server, DRAIN_SECONDS="0.2") as bobbin:
         scene = Scene(await bobbin.start())
         scene.bedrock.hold()
         thread = await scene.mention("say exactly: at last")

@@ -13,6 +13,7 @@ import pytest
 from tests.chaos.faults import FAULTS, UNDISTURBED, Ground, long_text, played, pool
 from tests.chaos.history import violations
 from tests.e2e.conftest import Bobbin, shown
+from tests.postgres import Server
 
 METHODS = (
     "chat.startStream",
@@ -60,11 +61,13 @@ async def combination(seed: int, bobbin: Bobbin) -> None:
         raise AssertionError(f"CHAOS_SEED={seed}: {faults}, {ways}") from error
 
 
-async def test_three_faults_at_once_leave_one_whole_answer_a_question(tmp_path: Path) -> None:
+async def test_three_faults_at_once_leave_one_whole_answer_a_question(
+    tmp_path: Path, server: Server | None
+) -> None:
     chance = random.Random() if NEW else random.Random(ROUNDS)
     seeds = [int(SEED)] if SEED else chance.sample(range(10**6), ROUNDS)
     rows = {f"429? seed {seed}": partial(combination, seed) for seed in seeds}
-    async with pool(tmp_path, min(len(rows), 6), UNDISTURBED) as bobbins:
+    async with pool(tmp_path, min(len(rows), 6), UNDISTURBED, server) as bobbins:
         ends = await played(bobbins, rows, 0.015)
     if failed := [error for error in ends.values() if error is not None]:
         raise ExceptionGroup(f"{len(failed)} of {len(seeds)}", failed)

@@ -1,11 +1,11 @@
-"""Several workers on one PostgreSQL: killed and frozen in turn, or the server itself restarted under them."""
+"""Several workers on one PostgreSQL: killed, frozen, restarted by a release; or the server is restarted."""
 
 import asyncio
 import random
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.chaos.forked import ForkedBobbin
@@ -15,7 +15,7 @@ from tests.chaos.stage import stage
 from tests.postgres import Server
 
 RESTART_SECONDS = 5.0
-_OUTLIVES_A_RESTART = 4.0
+_OUTLIVES_A_RESTART = "4"
 """Seconds of a lease: with a shorter one each restart would count as the death of whatever runs."""
 
 
@@ -23,16 +23,15 @@ async def worker_kills(folder: Path, server: Server, *, rounds: int, seed: int, 
     """Play so many rounds, one stage after the other: in each, one of the workers is killed or frozen."""
     tally = Tally(seed)
     for number, left in enumerate(range(rounds, 0, -ROUNDS_ON_ONE_STAGE)):
-        url = server.create(f"stage_{number}")
         count = min(left, ROUNDS_ON_ONE_STAGE)
-        tally.add(await _killed(folder / str(number), url, count, f"{seed}/{number}", workers))
+        tally.add(await _killed(folder / str(number), server, count, f"{seed}/{number}", workers))
     return tally
 
 
-async def _killed(folder: Path, url: str, rounds: int, seed: str, workers: int) -> Tally:
+async def _killed(folder: Path, server: Server, rounds: int, seed: str, workers: int) -> Tally:
     chance = random.Random(seed)
     tally = Tally(0)
-    async with _crew(folder, url, workers) as crew:
+    async with _crew(folder, server, workers, LEASE_SECONDS=str(LEASE)) as crew:
         bobbin = crew[0]
         crowd = Crowd(bobbin, chance)
         for _ in range(rounds):
@@ -61,8 +60,7 @@ async def restarts(folder: Path, server: Server, *, times: int, seed: int, worke
     """Restart the server every few seconds, by a shutdown or a crash, while people ask."""
     chance = random.Random(seed)
     tally = Tally(seed)
-    url = server.create("restarts")
-    async with _crew(folder, url, workers, _OUTLIVES_A_RESTART) as crew:
+    async with _crew(folder, server, workers, LEASE_SECONDS=_OUTLIVES_A_RESTART) as crew:
         crowd = Crowd(crew[0], chance)
         for _ in range(times):
             waiting = asyncio.ensure_future(asyncio.sleep(RESTART_SECONDS))
@@ -76,13 +74,68 @@ async def restarts(folder: Path, server: Server, *, times: int, seed: int, worke
     return tally
 
 
+NEWER = """
+ALTER TABLE turn ADD COLUMN newer text NOT NULL DEFAULT '';
+ALTER TABLE conversation ADD COLUMN newer bigint;
+CREATE TABLE newer (id bigint PRIMARY KEY);
+"""
+"""A migration that expands, of a version that there is not."""
+
+
+async def releases(folder: Path, server: Server, *, seed: int) -> Tally:
+    """Restart one of two workers after the other while people ask; then with one more migration, and back.
+
+    The one that is left goes on with the code from before the migration, and it answers.
+    """
+    chance = random.Random(seed)
+    tally = Tally(seed)
+    async with _crew(folder, server, 2, DRAIN_SECONDS="1") as crew:
+        one, other = crew
+        one.bedrock.pace = 0.05  # some answers end while their worker drains, others are given back
+        crowd = Crowd(one, chance)
+        talking = asyncio.create_task(_talk(crowd, chance))
+        for worker, migration, left in (
+            (one, "", other), (other, "", one), (one, NEWER, other), (other, NEWER, one), (one, "", other),
+        ):  # fmt: skip
+            await _answers(left)
+            assert await worker.stop() == 0
+            worker.migration = migration
+            await worker.start()
+            await _answers(left)
+            tally.kills += 1
+        await _answers(one)
+        assert await one.rows("SELECT count(*) FROM newer") == [(0,)]
+        talking.cancel()
+        with suppress(asyncio.CancelledError):
+            await talking
+        await _judged(one, crowd, tally, str(seed))
+    return tally
+
+
+async def _talk(crowd: Crowd, chance: random.Random) -> None:
+    while True:
+        await crowd.speak()
+        await asyncio.sleep(chance.uniform(0.3, 1))
+
+
+async def _answers(worker: ForkedBobbin) -> None:
+    """Wait until this worker has answered somebody from now on."""
+
+    def answered() -> int:
+        return sum(line["event"] == "turn ended" and line["state"] == "answered" for line in worker.log)
+
+    before = answered()
+    async with asyncio.timeout(60):
+        while answered() == before:  # noqa: ASYNC110  a file
+            await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def _crew(
-    folder: Path, url: str, workers: int, lease: float = LEASE
+    folder: Path, server: Server, workers: int, **settings: str
 ) -> AsyncIterator[list[ForkedBobbin]]:
-    settings = {"LEASE_SECONDS": str(lease), "SLACK_PACING": "off", "DATABASE_URL": url}
     async with AsyncExitStack() as stack:
-        bobbin = await stack.enter_async_context(stage(folder, **settings))
+        bobbin = await stack.enter_async_context(stage(folder, server, SLACK_PACING="off", **settings))
         bobbin.bedrock.pace, bobbin.bedrock.delay = 0.01, 0.05
         crew = [bobbin, *(bobbin.colleague(number) for number in range(1, workers))]
         for worker in crew:

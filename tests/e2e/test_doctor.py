@@ -18,6 +18,7 @@ from bot.sandbox.slack import Slack, socket_mode
 from bot.sandbox.slack.arguments import Method
 from tests.e2e.conftest import Bobbin, by_requests
 from tests.e2e.doctor import PROFILE, ControlPlane, Expected, as_expected, examined, failed, run
+from tests.e2e.test_process import becomes
 
 Make = Callable[..., Bobbin]
 
@@ -355,6 +356,12 @@ async def test_in_http_mode_the_secret_and_the_port_are_looked_at_and_no_socket(
     bobbin = patient(**settings)
     await bobbin.start()
     as_expected(await examined(bobbin), {"slack http port": ("ok", "a running Bobbin listens", "")})
+    slack.faults.add("auth.test", "http", times=None, status=503)
+    await becomes(int(settings["PORT"]), "/readyz", 503)
+    told = (await examined(bobbin))["running bobbin"]
+    assert (told["outcome"], "Slack does not answer it" in told["found"]) == ("failed", True)
+    assert not {"socket", "WebSockets"} & set(f"{told['found']} {told['todo']}".split())
+    slack.faults.clear()
     await bobbin.stop()
 
     with socket.socket() as other:

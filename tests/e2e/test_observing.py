@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
-from tests.e2e.conftest import Bobbin
+from tests.e2e.conftest import Bobbin, by_requests
 from tests.e2e.scene import Scene
 from tests.e2e.test_process import ended, free_port, get
 from tests.processes import ROOT
@@ -124,6 +124,15 @@ async def test_answers_failures_and_limits_are_seen_in_metrics_traces_and_why(
         assert await bobbin.stop() == 0
         _spans(spans)
         await _why(bobbin, scene, thread, failed, limited)
+
+
+async def test_in_http_mode_no_metric_tells_of_a_socket_that_is_not_open(make: Make, slack: Slack) -> None:
+    port = free_port()
+    scene = Scene(await make(METRICS_PORT=str(port), **by_requests(slack)).start())
+    await scene.joined()
+    found = families(set(await at_rest(port)))
+    assert {name for name in documented() if "socket" in name} & found == set()
+    assert {"bobbin_events_total", "bobbin_database_up"} <= found
 
 
 def _metrics(found: Samples, scene: Scene) -> None:

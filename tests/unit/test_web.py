@@ -1,5 +1,6 @@
 import asyncio
 
+import pytest
 from aiohttp import ClientSession
 
 from bot.web import health_server
@@ -46,3 +47,21 @@ async def test_nothing_else_is_served_and_no_version_told():
             status, headers, _ = await get(port, path)
             assert (status, "Server" in headers) == (404, False)
         assert (await get(port, "/healthz", "POST"))[0] == 405
+
+
+async def test_where_all_places_are_kept_who_comes_gets_that_of_the_longest_silent(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("bot.web.CONNECTIONS", 3)
+    async with health_server("127.0.0.1", 0, live=dict, ready=ready) as port:
+        keepers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        for reader, writer in (keepers[1], keepers[0], keepers[2]):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: bobbin.example\r\n\r\n")
+            assert await reader.readuntil(b"}}") != b""
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost:")  # and no more of it
+        assert (await get(port, "/healthz"))[0] == 200
+        assert await keepers[1][0].read() == b""
+        keepers[0][1].write(b" bobbin.example\r\n\r\n")
+        assert await keepers[0][0].readuntil(b"}}") != b""
+        for _, writer in keepers:
+            writer.close()

@@ -55,8 +55,8 @@ class SocketMode:
         socket = web.WebSocketResponse(autoping=False)
         try:
             await socket.prepare(request)
-        except ConnectionError:  # whoever asked was killed meanwhile
-            return socket
+        except ConnectionError:  # whoever asked was killed meanwhile, and gets no answer
+            return web.Response()
         if len(self.open) >= MAX_SOCKETS:
             await self._write(socket, _farewell("too_many_websockets"))
             await socket.close()

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from bot.sandbox.slack import Slack
 
@@ -94,6 +95,20 @@ async def test_the_eleventh_socket_is_turned_away(slack, app):
     async with app.session.ws_connect(await app.ticket()) as ws:
         assert (await ws.receive_json())["reason"] == "too_many_websockets"
     assert slack.connected == 10
+
+
+async def test_who_is_gone_before_a_socket_opens_leaves_no_error(slack, app, monkeypatch, caplog):
+    prepare = web.WebSocketResponse.prepare
+
+    async def too_late(response, request):
+        request.transport.abort()
+        return await prepare(response, request)
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", too_late)
+    with pytest.raises(aiohttp.ClientError):
+        await app.session.ws_connect(await app.ticket())
+    assert caplog.records == []
+    assert slack.connected == 1
 
 
 async def test_a_mention_is_two_events_with_two_ids(slack, app, ann, general):

@@ -19,6 +19,7 @@ from bot.dispatch import Background, Dispatcher, every
 from bot.erasing import ORDERS_SECONDS, RETENTION_SECONDS, Erasing
 from bot.errors import BadConfiguration, LoopEnded, StoreUnavailable
 from bot.health import Pulse
+from bot.lease import term
 from bot.ledger import Ledger
 from bot.models import known
 from bot.observing import observe
@@ -27,6 +28,7 @@ from bot.ports import Caps, Gauges, Store
 from bot.prompt import WHO
 from bot.recovery import HEARD_SECONDS, SCRUB_SECONDS, SWEEP_SECONDS, Gaps, Recovery
 from bot.settings import Settings
+from bot.sharing import SHARE_SECONDS, Sharing
 from bot.slack.about import About, kept_for
 from bot.slack.connection import Slack, connect
 from bot.slack.desk import Desk
@@ -161,10 +163,11 @@ class Process:
         )
         owner = f"{os.uname().nodename}:{os.getpid()}"
         beat = self._pulse.beat
-        waiting = Waiting(store, workspace.show_place, full=lambda: self._dispatcher.full)
+        waiting = Waiting(store, slack.me.team, workspace.show_place, full=lambda: self._dispatcher.full)
         self._dispatcher = Dispatcher(
             store,
             turns,
+            team=slack.me.team,
             owner=owner,
             slots=settings.max_concurrent_answers,
             beat=partial(beat, "dispatch"),
@@ -185,17 +188,20 @@ class Process:
             uninstalled=erasing.uninstalled,
             later=later,
         )
-        recovery = Recovery(store, workspace, settle=settle)
-        while not await _did(recovery.start):  # noqa: ASYNC110  no event tells when a database is back
+        recovery = Recovery(store, slack.me.team, workspace, settle=settle)
+        self._sharing = Sharing(store, slack.me.team, slack.api.pacer.share, waiting.share)
+
+        async def begin() -> None:
+            await self._sharing.look()  # it is known how many write to Slack before anything is written
+            await recovery.start()
+
+        while not await _did(begin):  # noqa: ASYNC110  no event tells when a database is back
             await asyncio.sleep(_STORE_AGAIN_SECONDS)
         self._store, self._slack = store, slack
         intake = slack.intake(Listeners(store, slack.me, rules, outlets, desk.handlers))
         self._way_in: WayIn = self._http or slack.socket_mode(intake)
         rereading = slack.rereading(intake)
         gaps = Gaps(store, slack.me.team, listening=self._way_in.opened, read=rereading.read)
-
-        async def share() -> None:
-            slack.api.pacer.share(await store.workers())
 
         async def token() -> None:
             if await slack.readmitted():
@@ -207,7 +213,7 @@ class Process:
             (LOOK_SECONDS, "line", waiting.look, _PATIENCE),
             (SWEEP_SECONDS, "sweep", recovery.sweep, _SWEEP_PATIENCE),
             (SCRUB_SECONDS, "scrub", recovery.scrub, _PATIENCE),
-            (_SHARE_SECONDS, "share", share, _PATIENCE),
+            (SHARE_SECONDS, "share", self._sharing.look, _PATIENCE),
             (_TOKEN_SECONDS, "token", token, _PATIENCE),
         ]
         if (orders := order_book(settings.database_url)) is not None:
@@ -231,8 +237,7 @@ class Process:
             ),
         ]
         if self._http:
-            seen = 0.0 if store.exclusive else min(_SEEN_SECONDS, settings.drain_seconds)
-            self._http.open(intake, stays=seen)
+            self._http.open(intake, stays=0.0 if store.exclusive else settings.drain_seconds)
 
     async def observe(self, stack: AsyncExitStack) -> None:
         """Count and trace, where that is wanted."""
@@ -272,15 +277,13 @@ class Process:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._sharing.leave()
 
 
 _PATIENCE = 60.0
 _SWEEP_PATIENCE = 600.0
 """Seconds that a loop may be quiet: as long as it waits for a locked database, or for Slack's limits."""
 _BACKGROUND_SECONDS = 1.0
-_SHARE_SECONDS = 10.0
-_SEEN_SECONDS = 5.0
-"""Until a load balancer has seen at `/readyz` that a worker leaves; what it says may be a second old."""
 _REFUSED_SECONDS = 5.0
 _TOKEN_SECONDS = 15.0
 
@@ -345,7 +348,10 @@ async def _patient_store(settings: Settings) -> AsyncIterator[Store]:
         while True:
             try:
                 store = await stack.enter_async_context(
-                    open_store(settings.database_url, lease=settings.lease_seconds)
+                    open_store(
+                        settings.database_url,
+                        lease=term(settings.lease_seconds, settings.recovery_settle_seconds),
+                    )
                 )
                 break
             except StoreUnavailable as error:

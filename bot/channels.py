@@ -86,7 +86,8 @@ class Channels:
 
     async def set(self, team: str, channel: str, setting: ChannelSetting) -> str:
         """Set it; what to say of it to all in the channel."""
-        await self._store.set_channel(team, channel, setting)
+        if not await self._store.set_channel(team, channel, setting):
+            return "Something newer was set for this channel meanwhile: nothing was changed."
         who, title = await self._name(team, setting.by), _TITLE[setting.name].lower()
         if not setting.value:
             return f"{who} has taken away {title}. {_NONE[setting.name]}"

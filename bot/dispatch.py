@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from time import monotonic
 from typing import Any
 
 import structlog
 
 from bot.errors import SlackError, StoreError
-from bot.lease import Lease
+from bot.lease import Lease, uptime
 from bot.ports import Store, Turn
 from bot.turns import Turns
 
@@ -22,8 +21,9 @@ _AFTER_ERROR_SECONDS = 1.0
 
 
 class Dispatcher:
-    """Gives every free slot to the conversation whose turn it is. `slots`: answers at once.
+    """Gives every free slot to the conversation whose turn it is.
 
+    `team`: the workspace it works for; `slots`: answers at once;
     `claimed` is told of each conversation before its turn begins; `may` says whether any may begin now.
     """
 
@@ -32,6 +32,7 @@ class Dispatcher:
         store: Store,
         turns: Turns,
         *,
+        team: str,
         owner: str,
         slots: int,
         beat: Callable[[], None] = lambda: None,
@@ -40,6 +41,7 @@ class Dispatcher:
     ) -> None:
         self._store = store
         self._turns = turns
+        self._team = team
         self._owner = owner
         self._slots = slots
         self._beat = beat
@@ -88,8 +90,10 @@ class Dispatcher:
             self._beat()
             self._news.clear()
             try:
-                await self._fill()
-                await self._end()
+                try:
+                    await self._fill()
+                finally:
+                    await self._end()  # also where nothing can be claimed
                 await self._pass_on()
                 wait = await self._store.next_due()
             except StoreError as error:
@@ -134,8 +138,8 @@ class Dispatcher:
         while (free := self._slots - len(self._running)) > 0 and not self._draining and self._may():
             wanted = min(free, _AT_ONCE)
             async with self._claiming:
-                began = monotonic()
-                claimed = await self._store.claim(self._owner, wanted)
+                began = uptime()
+                claimed = await self._store.claim(self._owner, wanted, self._team)
                 for turn in claimed:
                     self._start(turn, began)
             await asyncio.sleep(0)  # what they read goes before what is read here
@@ -151,6 +155,9 @@ class Dispatcher:
 
     def _start(self, turn: Turn, claimed: float) -> None:
         self._claimed(turn.conversation)
+        for same, stale in self._running.values():
+            if same == turn.id:  # its lease ran out, by the store's clock, under a run that goes on
+                stale.end("lost")
         lease = self._turns.lease(turn, claimed)
         task = asyncio.create_task(self._turns.run(turn, lease), name=f"turn {turn.id}")
         self._running[task] = (turn.id, lease)

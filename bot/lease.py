@@ -6,8 +6,8 @@ lease writes nothing more to Slack.
 """
 
 import asyncio
+import time
 from contextlib import suppress
-from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -20,16 +20,30 @@ _log = structlog.get_logger(__name__)
 
 EDITED = "edited"
 """The question was changed."""
+_HERE = ("drained", "lost")
+"""The work ends in this process; the turn goes on elsewhere."""
 
 _BEAT = 1 / 4
 _TRUST = 0.6
 """Parts of the lease: how often it is renewed, and how long after the last renewal it is still trusted."""
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def uptime() -> float:
+    """Seconds that no step of the wall clock changes, and that a suspended machine counts, where it can."""
+    return time.clock_gettime(_CLOCK)
+
+
+def term(seconds: float, settle: float) -> float:
+    """How long the store keeps a lease: its last write has settled before anybody else takes it."""
+    return max(seconds, _TRUST * seconds + settle)
+
 
 class Lease:
     """Held while inside `async with`. `end` cancels the task that holds it and says why.
 
-    `claimed`: when the claim began, by `time.monotonic`. What it took counts: the commit may have been long
+    `claimed`: when the claim began, by `uptime`. What it took counts: the commit may have been long
     in coming back, and the process may have been frozen meanwhile.
     """
 
@@ -60,12 +74,12 @@ class Lease:
 
     def check(self) -> None:
         """Raise `LeaseLost` where nothing may be written any more."""
-        if self.ended == "lost" or monotonic() > self._good + _TRUST * self._seconds:
+        if self.ended == "lost" or uptime() > self._good + _TRUST * self._seconds:
             raise LeaseLost(f"turn {self._turn.id}: no good heartbeat for too long")
 
     def end(self, why: str) -> None:
-        """End the work on the turn; the first reason counts, but any is stronger than to begin anew."""
-        if self.ended is None or (self.ended == EDITED != why):
+        """End the work on the turn. A stronger reason replaces one that is heeded already, like no other."""
+        if self.ended is None or _strength(why) > _strength(self.ended):
             self.ended = why
             if self._holder is not None:
                 self._holder.cancel()
@@ -82,7 +96,7 @@ class Lease:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(_BEAT * self._seconds)
-            begun = monotonic()
+            begun = uptime()
             try:
                 why = await self._store.extend(self._turn)
             except LeaseLost:
@@ -90,10 +104,15 @@ class Lease:
                 return
             except StoreError as error:
                 _log.warning("a heartbeat failed", turn=self._turn.id, error=str(error))
-                if monotonic() > self._good + _TRUST * self._seconds:
+                if uptime() > self._good + _TRUST * self._seconds:
                     self.end("lost")
                     return
                 continue
             self._good = begun
             if why is not None:
                 self.end(why)
+
+
+def _strength(why: str) -> int:
+    """To begin anew is weaker than to end; to stop working here is stronger, also while the end is shown."""
+    return 0 if why == EDITED else 2 if why in _HERE else 1

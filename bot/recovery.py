@@ -33,8 +33,9 @@ _PLACES = 50
 class Recovery:
     """`settle`: seconds until the last calls of a dead process have arrived."""
 
-    def __init__(self, store: Store, workspace: Workspace, *, settle: float) -> None:
+    def __init__(self, store: Store, team: str, workspace: Workspace, *, settle: float) -> None:
         self._store = store
+        self._team = team
         self._workspace = workspace
         self._settle = settle
 
@@ -46,7 +47,7 @@ class Recovery:
     async def sweep(self) -> None:
         """Housekeeping; also deletes the messages that a stale owner made."""
         await self._store.sweep()
-        for team, channel, ts in await self._store.orphans():
+        for team, channel, ts in await self._store.orphans(team=self._team):
             try:
                 await self._workspace.delete(channel, ts)
             except SlackError as error:
@@ -80,19 +81,23 @@ class Gaps:
         self._listening = listening
         self._read = read
         self._gap = Gap(0.0, 0)
+        self._caught_up: set[tuple[str, str]] = set()
+        """The places that were read again after this gap."""
         self._missed = asyncio.Event()
 
     async def note(self) -> None:
         """Note that events can come in now, as soon as they can."""
         await self._listening()
         if (gap := await self._store.heard(self._team, GAP_SECONDS)) is not None:
+            if gap != self._gap:
+                self._caught_up.clear()
             self._gap = gap
             self._missed.set()
 
     async def catch_up(self) -> None:
         """Wait for a gap; then read the channels Bobbin is used in and the lively threads, the newest first.
 
-        A failure leaves it for the next time, also after a restart.
+        A failure leaves what is not read yet for the next time; after a restart, or for another process, all.
         """
         await self._missed.wait()
         # From the gap's start, not from what is known last: newer messages may have come in already.
@@ -102,17 +107,20 @@ class Gaps:
         threads = await self._store.lively(self._team, _ts(gap.began - _DAY), _PLACES)
         places = [(channel, "") for channel in channels]
         places += [(thread.channel, thread.thread_ts) for thread in threads]
+        places = [place for place in places if place not in self._caught_up]
         _log.info("reading again what was said while nothing came in", places=len(places))
         messages, failed = 0, 0
         for channel, thread_ts in places:
             try:
                 messages += await self._read(channel, since, thread_ts)
+                self._caught_up.add((channel, thread_ts))
             except SlackError as error:
                 failed += 1
                 _log.warning("what was said meanwhile is not read yet", channel=channel, error=str(error))
-        if failed:
-            return
         self._missed.clear()
+        if failed:
+            await self._store.leave_gap(self._team)
+            return
         await self._store.caught_up(self._team, gap)
         _log.info("read again what was said while nothing came in", messages=messages)
 

@@ -83,7 +83,7 @@ class Turns:
         self._limits = limits
 
     def lease(self, turn: Turn, claimed: float) -> Lease:
-        """Prepare the lease of a turn whose claim began then, by `time.monotonic`."""
+        """Prepare the lease of a turn whose claim began then, by `lease.uptime`."""
         return Lease(self._store, turn, self._limits.lease_seconds, claimed=claimed)
 
     async def run(self, turn: Turn, lease: Lease) -> None:
@@ -282,7 +282,8 @@ class Turns:
     ) -> tuple[str, Stop]:
         """Ask what fits the window until there is a whole answer, or raise `Silence` where that is allowed.
 
-        Bedrock counts for itself: what it finds too long is condensed further.
+        It is not where words of the turn stand already: they must come to an end. Bedrock counts for itself:
+        what it finds too long is condensed further.
         """
         history = condenser.history
         speakers = {line.author for line in history.lines if line.role == "user"}
@@ -307,10 +308,10 @@ class Turns:
                     raise
                 request = condenser.request()[0]
             except Silence as silence:
-                if may_be_silent:
+                if may_be_silent and not reply.stands:
                     raise
                 if request.system == firm:
-                    raise EmptyAnswer("silent twice, though it was called") from silence
+                    raise EmptyAnswer("silent twice, though words were due") from silence
                 request = replace(request, system=firm, cache=None)
 
     # ------------------------------------------------------------ other ends

@@ -12,13 +12,13 @@ import structlog
 
 from bot.conversation import ThreadKey
 from bot.errors import SlackError, SlackLimited, StoreError
-from bot.ports import Queued, Store
+from bot.ports import Queued, Share, Store
 
 _log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 _CALLS = 5
-"""At most so many statuses in a round: 300 a minute, and what was never shown comes first."""
+"""At most so many statuses in a round, of all workers: 300 a minute, and what was never shown comes first."""
 _CHANGES_SECONDS = 10.0
 """A number that has changed is shown again after so long,"""
 _FADES_SECONDS = 100.0
@@ -35,14 +35,21 @@ class _Shown:
 
 
 class Waiting:
-    """Shows the line, by `Workspace.show_place`. `full`: whether every slot is taken."""
+    """Shows the line of a workspace, by `Workspace.show_place`. `full`: whether every slot is taken."""
 
-    def __init__(self, store: Store, show: ShowPlace, full: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, team: str, show: ShowPlace, full: Callable[[], bool]) -> None:
         self._store = store
+        self._team = team
         self._show_place = show
         self._full = full
         self._shown: dict[int, _Shown] = {}
         self._rests_until = 0.0
+        self._calls = 0.0
+        self._share = Share()
+
+    def share(self, share: Share) -> None:
+        """Of several workers each shows its part of the line, with its part of the calls."""
+        self._share = share
 
     def claimed(self, conversation: int) -> None:
         """Its turn begins here, and shows what holds from now on."""
@@ -57,7 +64,8 @@ class Waiting:
             _log.debug("the line cannot be read just now", error=str(error))
 
     async def _look(self) -> None:
-        line = {each.conversation: each for each in await self._store.in_line()} if self._full() else {}
+        waiting = await self._store.in_line(self._team) if self._full() else []
+        line = {each.conversation: each for each in waiting if self._share.has(each.conversation)}
         gone = [each for each in self._shown if each not in line]
         for conversation in await self._store.idle(gone) if gone else ():
             await self._show(self._shown[conversation].queued, None)
@@ -68,7 +76,9 @@ class Waiting:
         due.sort(
             key=lambda each: self._shown[each.conversation].at if each.conversation in self._shown else 0
         )
-        for queued in due[:_CALLS]:
+        self._calls = min(_CALLS, self._calls + _CALLS / self._share.of)
+        for queued in due[: int(self._calls)]:
+            self._calls -= 1
             if not await self._show(queued, queued.ahead):
                 return
 

@@ -108,7 +108,7 @@ async def quiet(url: str) -> tuple[bool, float]:
         if reader.exclusive:
             runs = holder(database_path(url)) is not None
         else:
-            runs = await reader.read(workers.listening) > 0
+            runs = await reader.read(workers.at_work) > 0
         now, heard_at = await reader.read(hearing.last_heard)
     return runs, (now - heard_at) / 1000 if heard_at else inf
 

@@ -48,6 +48,11 @@ def clock() -> Transaction[int]:
     return int(rows[0]["now"])
 
 
+def stamp(milliseconds: int) -> str:
+    """A moment as Slack writes it."""
+    return f"{milliseconds / 1000:.6f}"
+
+
 def hold_message(team: str, channel: str, ts: str) -> Transaction[None]:
     """What is said of one Slack message is taken in by one worker at a time (`storage/connector.py`)."""
     yield Query("hold_message", {"team": team, "channel": channel, "ts": ts})
@@ -83,7 +88,7 @@ def post(message: Posted, decide: Decide, edit_ts: str = "") -> Transaction[Inge
     if (yield from forgotten(key, message.ts, message.author, late=message.late)):
         return Ingested("said before it was forgotten")
     conversation, state = yield from _conversation(message)
-    if message.late and conversation is not None and not (message.mentions_me or message.direct):
+    if conversation is not None and not (message.mentions_me or message.direct):
         before = yield Query("not_called_yet", {"conversation": conversation, "ts": message.ts})
         if before:
             return Ingested("said before I was called: it comes with the thread")
@@ -145,8 +150,9 @@ def delete(deleted: Deleted) -> Transaction[Ingested]:
     yield Query("hold_thread", {**where, "thread": ""})
     found = yield Query("find_message", where)
     parts = yield Query("find_part", where)
-    # The original of an old one is not on its way any more: the deletion is of other talk.
-    if not found and not parts and seconds_between(deleted.ts, deleted.at) > _COMES_LATE_SECONDS:
+    old = seconds_between(deleted.ts, deleted.at) > _COMES_LATE_SECONDS
+    # The original of an old one is not on its way any more, unless its thread is read just now.
+    if not found and not parts and old and not (yield Query("being_read", where)):
         return Ingested("a deletion of what is not kept")
     yield from noted(deleted.team, deleted.event_id, "deleted")
     if not found:
@@ -213,7 +219,9 @@ def line_up(
     conversation: int, now: int, asker: str | None = None, *, again: bool = False
 ) -> Transaction[None]:
     """Give a conversation its place in the line, where it has none; `again`: a new one."""
-    yield Query("line_up", {"conversation": conversation, "now": now, "asker": asker, "again": int(again)})
+    whose = {"conversation": conversation, "asker": asker, "again": int(again)}
+    yield Query("hold_line", whose)
+    yield Query("line_up", {**whose, "now": now})
 
 
 def forgotten(thread: ThreadKey, ts: str, author: str, *, late: bool) -> Transaction[bool]:

@@ -24,6 +24,7 @@ holder before did:
 - claims one after another: `hold_claims`, for the line is one for all; a conversation that is held by
   somebody just then is left out of it.
 - reservations of a workspace's budget: `hold_budget`.
+- the places of one person's conversations in the line: `hold_line`.
 
 They are taken in this order. Where two wait for each other all the same, PostgreSQL ends one, and it is run
 again. Each of these queries does nothing on SQLite.

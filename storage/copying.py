@@ -5,7 +5,8 @@ the order of their primary keys, some at a time, so that what stands in the targ
 
 While it is filled, the target's version is a mark: a negative number, made of all rows of the source. No
 Bobbin opens such a database (`migrate.refuse_unfinished`), and a copy that broke off is gone on with by the
-same source alone, as it was. The mark goes when the target has been read again and holds the same.
+same source alone, as it was. The mark goes when the target has been read again and holds the same, and so has
+the source where it is a server's: a file is held meanwhile, a server is not.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from bot.errors import StoreForeign, StoreInUse, StoreUnavailable
+from storage import workers
 from storage.connector import Connector, Query, Row, Transaction
 from storage.migrate import migrate, migrations
 from storage.queries import percent
@@ -140,9 +142,8 @@ class End:
         return f"SELECT setval({sequence}, ({greatest}))"
 
     async def at_work(self) -> bool:
-        """Whether a Bobbin works on it just now, as far as the server knows."""
-        rows = await self.connector.read(_rows, Query("at_work"))
-        return bool(rows[0]["workers"])
+        """Whether a Bobbin works on it just now, as far as its workers have said so."""
+        return await self.connector.read(workers.at_work) > 0
 
     async def _count(self, table: Table) -> int:
         sql = f"SELECT count(*) AS count FROM {_quoted(table.name)}"  # noqa: S608  names of the schema
@@ -177,8 +178,8 @@ async def copy(source: End, target: End, progress: Progress) -> dict[str, int]:
     """Fill the target with all that the source holds; the rows of each table.
 
     Raises `StoreForeign` where one of them has another schema, or the target is half filled with something
-    else; `StoreInUse` where somebody works on one of them, or the target holds something; `StoreUnavailable`
-    where the copy turned out not to be the same.
+    else; `StoreInUse` where somebody works on one of them, now or meanwhile, or the target holds something
+    else; `StoreUnavailable` where the copy turned out not to be the same.
     """
     known = len(migrations(source.connector.dialect))
     await _must_be_at(known, source, "--from")
@@ -186,15 +187,15 @@ async def copy(source: End, target: End, progress: Progress) -> dict[str, int]:
     if begun >= 0:
         await migrate(target.connector)
         await _must_be_at(known, target, "--to")
-    for name, end in (("--from", source), ("--to", target)):
-        if await end.at_work():
-            raise StoreInUse(f"{name}: a Bobbin is at work on it: stop all of its workers first")
+    await _must_rest(source, "--from")
+    await _must_rest(target, "--to")
     tables = await source.tables()
     if tables != await target.tables():
         raise StoreForeign("the databases have not the same tables: another program has some in one of them")
     with progress("Reading what there is to copy") as show:
         contents = await source.contents(tables, show)
     mark = _mark_of(known, contents)
+    counts = {table.name: content.rows for table, content in contents.items()}
     if begun < 0 and begun != mark:
         raise StoreForeign(
             "--to: a copy into it was begun, of another database or of this one before it changed, and broke "
@@ -202,20 +203,17 @@ async def copy(source: End, target: End, progress: Progress) -> dict[str, int]:
         )
     if begun >= 0:
         if held := await target.holds(tables):
+            if held == {name: count for name, count in counts.items() if count}:
+                with progress("Comparing with what is there") as show:
+                    if not await _unlike(contents, target, show):
+                        return counts  # it was copied before, and broke off before that was said
             raise StoreInUse(f"--to: it is not empty ({told_of(held)}). Let it be an empty database.")
         await target.mark(mark)
     with progress("Copying") as show:
         await _fill(source, target, mark, contents, show)
-    with progress("Checking the copy") as show:
-        copied = await target.contents(tables, show)
-    wrong = [table.name for table, content in contents.items() if copied[table] != content]
-    if wrong:
-        raise StoreUnavailable(
-            f"the copy is not the same as what was copied ({', '.join(wrong)}): let the database of --to be "
-            "an empty one, and copy again"
-        )
+    await _must_be_alike(contents, source, target, progress)
     await target.mark(known, [table for table in tables if table.key == ("id",)])
-    return {table.name: content.rows for table, content in contents.items()}
+    return counts
 
 
 def told_of(counts: Mapping[str, int]) -> str:
@@ -237,6 +235,42 @@ async def _must_be_at(known: int, end: End, name: str) -> None:
         raise StoreForeign(
             f"{name}: an older Bobbin left it: bring it to this one's schema by `migrate` first"
         )
+
+
+async def _must_rest(end: End, name: str) -> None:
+    if await end.at_work():
+        raise StoreInUse(
+            f"{name}: a Bobbin is at work on it: stop all of its workers first (one that was killed counts "
+            "for 15 seconds more)"
+        )
+
+
+async def _must_be_alike(
+    contents: Mapping[Table, Content], source: End, target: End, progress: Progress
+) -> None:
+    """Read the target again; and the source, for unlike a file nothing holds what is on a server."""
+    with progress("Checking the copy") as show:
+        wrong = await _unlike(contents, target, show)
+    if wrong:
+        raise StoreUnavailable(
+            f"the copy is not the same as what was copied ({', '.join(wrong)}): let the database of --to be "
+            "an empty one, and copy again"
+        )
+    if not source.connector.exclusive:
+        await _must_rest(source, "--from")
+        with progress("Checking that nothing has changed") as show:
+            changed = await _unlike(contents, source, show)
+        if changed:
+            raise StoreInUse(
+                f"--from: it was changed while it was copied ({', '.join(changed)}): stop all of its "
+                "workers, let the database of --to be an empty one, and copy again"
+            )
+
+
+async def _unlike(contents: Mapping[Table, Content], end: End, show: Callable[[int, int], None]) -> list[str]:
+    """Read all that it holds: the tables in which that is something else."""
+    held = await end.contents(contents, show)
+    return [table.name for table, content in contents.items() if held[table] != content]
 
 
 async def _fill(

@@ -19,7 +19,7 @@ from typing import Any
 
 from bot.conversation import ThreadKey
 from bot.insight import Erased
-from storage.arrivals import DAY, clock, hold_thread
+from storage.arrivals import DAY, clock, hold_thread, stamp
 from storage.connector import Query, Row, Transaction
 
 _HEARD = 3600 * 1000
@@ -82,7 +82,7 @@ def team(team: str) -> Transaction[Erased]:
     yield Query("drop_team_heard", whose)
     yield Query("drop_team_forgotten", whose)
     yield Query("unname_team_calls", whose)
-    yield from _stays_forgotten(team, known=_ts((yield from clock())))
+    yield from _stays_forgotten(team, known=stamp((yield from clock())))
     return replace(gone, names=names)
 
 
@@ -90,14 +90,15 @@ def old(age: int, limit: int) -> Transaction[Erased]:
     """Forget up to `limit` conversations in which nothing was said for `age` milliseconds."""
     now = yield from clock()
     before = now - age
-    found = yield Query("idle", {"before": before, "before_ts": _ts(before), "limit": limit})
+    found = yield Query("idle", {"before": before, "before_ts": stamp(before), "limit": limit})
     return (yield from _conversations(found))
 
 
 def old_names(age: int) -> Transaction[int]:
     """Names of people of whom nothing is kept, and whose the calls were: how many names went."""
     now = yield from clock()
-    yield Query("unname_old_calls", {"before": now - age})
+    for team in (yield Query("spenders")):
+        yield Query("unname_old_calls", {"team": team["id"], "before": now - age})
     gone = yield Query("drop_old_people", {"before": now - age})
     return len(gone)
 
@@ -210,9 +211,4 @@ def _stays_forgotten(
 ) -> Transaction[None]:
     now = yield from clock()
     what = {"team": team, "user": user, "channel": channel, "thread": thread}
-    yield Query("keep_forgotten", {**what, "known": known, "until": max(known, _ts(now)), "now": now})
-
-
-def _ts(milliseconds: int) -> str:
-    """A moment as Slack writes it."""
-    return f"{milliseconds / 1000:.6f}"
+    yield Query("keep_forgotten", {**what, "known": known, "until": max(known, stamp(now)), "now": now})

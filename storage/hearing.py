@@ -4,14 +4,18 @@ from bot.conversation import ThreadKey
 from bot.ports import Gap
 from storage.arrivals import clock
 from storage.connector import Query, Transaction
+from storage.workers import counted_since
 
 
-def heard(team: str, longest: int) -> Transaction[Gap | None]:
-    """Note that events can come in; a gap of over `longest` milliseconds."""
+def heard(team: str, longest: int, worker: str) -> Transaction[Gap | None]:
+    """Note that events can come in; a gap of over `longest` milliseconds that this worker is to read."""
     now = yield from clock()
     rows = yield Query("heard", {"team": team, "now": now, "before": now - longest})
     since = rows[0]["missed_since"]
-    return None if since is None else Gap(since / 1000, rows[0]["gaps"])
+    if since is None:
+        return None
+    taken = yield Query("take_gap", {"team": team, "worker": worker, "since": counted_since(now)})
+    return Gap(since / 1000, rows[0]["gaps"]) if taken else None
 
 
 def last_heard() -> Transaction[tuple[int, int]]:

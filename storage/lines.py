@@ -3,8 +3,8 @@
 import json
 
 from bot.events import File
-from bot.ports import Line, Turn
-from storage.connector import Query, Row, Transaction
+from bot.ports import Line
+from storage.connector import Row
 
 
 def line(row: Row) -> Line:
@@ -28,10 +28,3 @@ def _files(column: str) -> tuple[File, ...]:
     if column == "[]":  # as most of a long thread: nothing is to be parsed
         return ()
     return tuple(File(**{"id": "", "name": "", **file}) for file in json.loads(column))
-
-
-def history(turn: Turn) -> Transaction[list[Line]]:
-    """All that the model reads for a turn, in order."""
-    here = {"conversation": turn.conversation, "turn": turn.id, "seq": turn.seq}
-    rows = yield Query("history", {**here, "after": -1, "after_ts": ""})
-    return [line(row) for row in rows]

@@ -15,7 +15,10 @@ def accounted(thread: ThreadKey) -> Transaction[set[str]]:
     return {row["ts"] for row in rows}
 
 
-def orphans(turn: int) -> Transaction[list[tuple[str, str, str]]]:
-    """Workspace, channel and `ts` of what is to be deleted in Slack; of all turns where it is 0."""
-    rows = yield Query("orphans", {"turn": turn})
+def orphans(turn: int, team: str) -> Transaction[list[tuple[str, str, str]]]:
+    """Workspace, channel and `ts` of what is to be deleted in Slack.
+
+    Of all turns where `turn` is 0, of all workspaces where `team` is empty.
+    """
+    rows = yield Query("orphans", {"turn": turn, "team": team})
     return [(row["team_id"], row["channel_id"], row["ts"]) for row in rows]

@@ -40,16 +40,33 @@ _PAUSE_SECONDS = 0.1
 _LISTEN_AGAIN_SECONDS = 2.0
 _WRITABLE_SECONDS = 2.0
 
+_MIGRATE_SECONDS = 300.0
+"""How long a migration tries to get at its tables."""
+_MIGRATE_PAUSE = 2.0
+
 # Each limit holds in its transaction only. The last one frees what a frozen worker has locked.
 _LIMITS = """
     SET LOCAL statement_timeout = '15s';
     SET LOCAL lock_timeout = '3s';
     SET LOCAL idle_in_transaction_session_timeout = '5s';
 """
+# A commit waits for the disk also where the database, or its user, is set not to; what is stronger stays.
+_SYNCED = """
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+"""
 _BEGIN = (
-    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_LIMITS} SELECT CAST(pg_current_xact_id() AS text) AS number"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_LIMITS} {_SYNCED} "
+    "SELECT CAST(pg_current_xact_id() AS text) AS number"
 )
 _BEGIN_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIMITS}"
+# Whoever waits for a whole table keeps all others from it: a second at a time, with a pause for them.
+# The lock of those who migrate is in nobody else's way.
+_MIGRATING = """
+    SET LOCAL statement_timeout = 0;
+    SET LOCAL lock_timeout = '60s';
+    SELECT pg_advisory_xact_lock(2);
+    SET LOCAL lock_timeout = '1s';
+"""
 
 
 class _Undone(Exception):
@@ -159,8 +176,7 @@ class Postgres(Connector):
         """See `Connector.migrate`. Workers that start at once wait for each other."""
 
         async def run(connection: Connection) -> bool:
-            await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'")
-            await connection.execute("SELECT pg_advisory_xact_lock(2)")
+            await connection.execute(_MIGRATING)
             await connection.execute("CREATE TABLE IF NOT EXISTS bobbin(version integer NOT NULL)")
             cursor = await connection.execute("SELECT version FROM bobbin")
             found = await cursor.fetchone()
@@ -171,7 +187,8 @@ class Postgres(Connector):
             await connection.execute(mark, (version,))
             return True
 
-        return await self._whole(partial(self._patiently, partial(self._committed, run)))
+        again = partial(self._patiently, what="a migration", seconds=_MIGRATE_SECONDS, pause=_MIGRATE_PAUSE)
+        return await self._whole(partial(again, partial(self._committed, run)))
 
     async def news(self) -> None:
         """See `Connector.news`."""
@@ -214,18 +231,25 @@ class Postgres(Connector):
     async def _look(self, begin: Callable[[], Transaction[T]]) -> T:
         return await self._patiently(lambda: self._read(begin()))
 
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(
+        self,
+        work: Callable[[], Awaitable[T]],
+        *,
+        what: str = "a transaction",
+        seconds: float | None = None,
+        pause: float = _PAUSE_SECONDS,
+    ) -> T:
         """Do it again, while that is safe and may help."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE_SECONDS
+        deadline = loop.time() + (_PATIENCE_SECONDS if seconds is None else seconds)
         while True:
             try:
                 return await work()
             except _Undone as undone:
                 if loop.time() >= deadline:
                     raise undone.error from undone.__cause__
-                _log.info("a transaction is tried again", error=str(undone))
-            await asyncio.sleep(_PAUSE_SECONDS)
+                _log.info(f"{what} is tried again", error=str(undone))
+            await asyncio.sleep(pause)
 
     async def _committed(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Do it in a transaction. Raises `_Undone` where nothing came of it and it may be tried again."""

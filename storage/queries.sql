@@ -91,6 +91,16 @@ SELECT 1 WHERE 1 = 0
 -- Of a whole workspace, for a person's counts against it as well.
 SELECT pg_advisory_xact_lock(hashtextextended(CAST(:team AS text), 3))
 
+-- hold_line
+-- Two conversations of one person must not take the same place in the line.
+SELECT 1 WHERE 1 = 0
+
+-- hold_line [postgres]
+-- Where `line_up` gives none, there is nothing to hold.
+SELECT pg_advisory_xact_lock(
+    hashtextextended(concat(team_id, ' ', coalesce(CAST(:asker AS text), asker_id)), 4))
+FROM conversation WHERE id = :conversation AND (pending_at IS NULL OR CAST(:again AS integer) = 1)
+
 -- tell
 -- Tell the other workers that there is something to look at.
 SELECT 1 WHERE 1 = 0
@@ -181,6 +191,12 @@ UPDATE message SET text = '', files = '[]', deleted_at = coalesce(deleted_at, :n
 UPDATE message SET text = '', deleted_at = coalesce(deleted_at, :now)
 WHERE turn_id = :turn AND role = 'assistant' AND addressed = 1 RETURNING id
 
+-- being_read
+-- Whether a thread of this channel was asked for and is not read from Slack yet.
+SELECT id FROM conversation
+WHERE team_id = :team AND (channel_id = :channel OR about_channel = :channel) AND backfill = 1
+    AND pending_at IS NOT NULL LIMIT 1
+
 -- bury
 -- It was deleted before it came.
 INSERT INTO tombstone(team_id, channel_id, ts, created_at) VALUES (:team, :channel, :ts, :now)
@@ -238,11 +254,13 @@ WHERE id = :conversation AND (pending_at IS NULL OR :again = 1)
 
 -- claimable
 -- What can be worked on now, in the order of fairness: a round of workspaces, in each its line. Only the heads
--- of the lines are read, however long they are. Of turns that killed their process twice one is tried at a time.
+-- of the lines are read, however long they are. `team`: of one workspace alone, else of all. Of turns that killed their process twice one is tried at a time.
 WITH RECURSIVE team(id) AS (
     SELECT min(team_id) FROM conversation WHERE pending_at IS NOT NULL
     UNION ALL SELECT (SELECT min(c.team_id) FROM conversation c
         WHERE c.pending_at IS NOT NULL AND c.team_id > team.id) FROM team WHERE team.id IS NOT NULL
+), served(id) AS (
+    SELECT id FROM team WHERE :team IN ('', id)
 ), busy AS (
     SELECT team_id, count(*) AS running FROM conversation
     WHERE lease_owner IS NOT NULL AND lease_until > :now GROUP BY team_id
@@ -258,9 +276,9 @@ WITH RECURSIVE team(id) AS (
 ), head AS (
     SELECT c.id, c.lease_owner, c.place, coalesce(b.running, 0)
         + row_number() OVER (PARTITION BY c.team_id ORDER BY c.place, c.id) AS team_round
-    FROM team JOIN conversation c ON c.id IN (
+    FROM served JOIN conversation c ON c.id IN (
         SELECT r.id FROM conversation r
-        WHERE r.team_id = team.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
+        WHERE r.team_id = served.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
             AND r.id NOT IN (SELECT id FROM held_back)
         ORDER BY r.place, r.id LIMIT :limit)
     LEFT JOIN busy b ON b.team_id = c.team_id
@@ -274,6 +292,8 @@ WITH RECURSIVE team(id) AS (
     (SELECT team_id FROM conversation WHERE pending_at IS NOT NULL ORDER BY team_id LIMIT 1)
     UNION ALL SELECT (SELECT c.team_id FROM conversation c WHERE c.pending_at IS NOT NULL AND c.team_id > team.id
         ORDER BY c.team_id LIMIT 1) FROM team WHERE team.id IS NOT NULL
+), served(id) AS (
+    SELECT id FROM team WHERE CAST(:team AS text) IN ('', id)
 ), busy AS (
     SELECT team_id, count(*) AS running FROM conversation
     WHERE lease_owner IS NOT NULL AND lease_until > :now GROUP BY team_id
@@ -288,13 +308,13 @@ WITH RECURSIVE team(id) AS (
             SELECT id FROM risky WHERE not_before <= :now ORDER BY running DESC, place, id LIMIT 1) AS tried)
 ), head AS (
     SELECT c.id, c.place, coalesce(b.running, 0)
-        + row_number() OVER (PARTITION BY team.id ORDER BY c.place, c.id) AS team_round
-    FROM team CROSS JOIN LATERAL (
+        + row_number() OVER (PARTITION BY served.id ORDER BY c.place, c.id) AS team_round
+    FROM served CROSS JOIN LATERAL (
         SELECT r.id, r.place FROM conversation r
-        WHERE r.team_id = team.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
+        WHERE r.team_id = served.id AND r.pending_at IS NOT NULL AND r.lease_until <= :now AND r.not_before <= :now
             AND r.id NOT IN (SELECT id FROM held_back)
         ORDER BY r.place, r.id LIMIT :limit + 16) AS c
-    LEFT JOIN busy b ON b.team_id = team.id
+    LEFT JOIN busy b ON b.team_id = served.id
 )
 SELECT c.id, c.lease_owner FROM head JOIN conversation c ON c.id = head.id
 WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
@@ -307,7 +327,7 @@ SELECT 1 WHERE 1 = 0
 -- passed_by [postgres]
 -- But for what has killed a process before: it may have to wait for another one.
 SELECT 1 FROM conversation c WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
-    AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.conversation_id = c.id AND t.state = 'open'
+    AND CAST(:team AS text) IN ('', c.team_id) AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.conversation_id = c.id AND t.state = 'open'
         AND (t.deaths > 0 OR c.lease_owner IS NOT NULL))
 LIMIT 1
 
@@ -327,6 +347,7 @@ SELECT c.id, c.team_id, c.channel_id, c.thread_ts,
         AND m.turn_id IS NULL AND m.summons = 1 AND m.deleted_at IS NULL) THEN 1 ELSE 0 END AS summoned
 FROM conversation c
 WHERE c.pending_at IS NOT NULL AND c.lease_until <= :now AND c.not_before <= :now
+    AND CAST(:team AS text) IN ('', c.team_id)
 ORDER BY ahead, c.team_id LIMIT 1000
 
 -- wants_nothing
@@ -612,9 +633,10 @@ UNION SELECT o.ts FROM orphan o WHERE o.team_id = :team AND o.channel_id = :chan
 UNION SELECT m.ts FROM message m WHERE m.conversation_id = :conversation AND m.role = 'assistant'
 
 -- orphans
--- Those whose turn is closed (or gone); of one turn, or of all.
+-- Those whose turn is closed (or gone); of one turn, or of all; of one workspace, or of all.
 SELECT o.team_id, o.channel_id, o.ts FROM orphan o LEFT JOIN turn t ON t.id = o.turn_id
-WHERE (t.state IS NULL OR t.state <> 'open') AND (:turn = 0 OR o.turn_id = :turn) LIMIT 100
+WHERE (t.state IS NULL OR t.state <> 'open') AND (:turn = 0 OR o.turn_id = :turn)
+    AND CAST(:team AS text) IN ('', o.team_id) LIMIT 100
 
 -- forget_orphan
 -- It was deleted in Slack.
@@ -651,6 +673,7 @@ WHERE lease_owner IS NOT NULL RETURNING id
 -- Conversations with something waiting and no mark of it: there must be none.
 SELECT DISTINCT c.id FROM conversation c JOIN message m ON m.conversation_id = c.id
 WHERE c.pending_at IS NULL AND m.turn_id IS NULL AND m.addressed = 1 AND m.deleted_at IS NULL
+ORDER BY c.id
 
 -- purge_inbox
 -- Slack redelivers for minutes, delayed events for a day.
@@ -686,9 +709,18 @@ ON CONFLICT(team_id) DO UPDATE SET heard_at = excluded.heard_at,
     gaps = heard.gaps + CASE WHEN heard.heard_at < :before THEN 1 ELSE 0 END
 RETURNING missed_since, gaps
 
+-- take_gap
+-- One worker reads what was said in it; should it end before it has, another one.
+UPDATE heard SET reader = :worker WHERE team_id = :team AND (reader IN ('', :worker)
+    OR reader NOT IN (SELECT id FROM worker WHERE seen_at > :since)) RETURNING team_id
+
+-- leave_gap
+-- It could not read all of it: whoever looks next may try.
+UPDATE heard SET reader = '' WHERE team_id = :team AND reader = :worker
+
 -- caught_up
 -- What was said in the break was read.
-UPDATE heard SET missed_since = NULL WHERE team_id = :team AND gaps = :gaps
+UPDATE heard SET missed_since = NULL, reader = '' WHERE team_id = :team AND gaps = :gaps
 
 -- channels
 -- Where Bobbin is used, the newest first.
@@ -783,12 +815,13 @@ WHERE c.started_at >= :since GROUP BY what ORDER BY what
 SELECT name, value, set_by, set_ts FROM channel_setting WHERE team_id = :team AND channel_id = :channel
 
 -- set_channel
--- Set it, unless a newer message did: a turn may be worked on again.
+-- Set it, unless a newer message did. No row: one did. A turn that is worked on again sets the same again.
 INSERT INTO channel_setting(team_id, channel_id, name, value, set_by, set_ts)
 VALUES (:team, :channel, :name, :value, :by, :ts)
 ON CONFLICT(team_id, channel_id, name) DO UPDATE SET value = excluded.value, set_by = excluded.set_by,
     set_ts = excluded.set_ts
-    WHERE excluded.set_ts > channel_setting.set_ts
+    WHERE excluded.set_ts >= channel_setting.set_ts
+RETURNING name
 
 -- attachments
 -- What became of the files of a conversation's messages.
@@ -930,14 +963,23 @@ SELECT
     (SELECT count(*) FROM turn WHERE state = 'open') AS open_turns,
     (SELECT count(*) FROM orphan) AS orphans
 
--- workers
--- How many processes have the database open.
-SELECT 1 AS workers
+-- present
+-- A worker says that it is at work; not once it has said that it ends, which may be written first.
+INSERT INTO worker(id, team_id, seen_at) VALUES (:worker, :team, :now)
+ON CONFLICT(id) DO UPDATE SET seen_at = excluded.seen_at WHERE worker.seen_at > 0
 
--- workers [postgres]
--- Each listens on one connection of its own.
-SELECT count(*) AS workers FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'bobbin listening'
+-- absent
+-- It ends.
+UPDATE worker SET seen_at = 0 WHERE id = :worker
+
+-- at_work
+-- How many have said so lately, of one workspace or of all, and how many of them stand before this one.
+SELECT count(*) AS workers, count(CASE WHEN id < :worker THEN 1 END) AS number FROM worker
+WHERE seen_at > :since AND CAST(:team AS text) IN ('', team_id)
+
+-- purge_workers
+-- Those that have ended.
+DELETE FROM worker WHERE seen_at < :before
 
 -- server
 -- What the doctor asks of a server; a file has none.
@@ -992,6 +1034,13 @@ SELECT id, channel_id, thread_ts FROM conversation WHERE team_id = :team
 SELECT id, channel_id, thread_ts FROM conversation
 WHERE pending_at IS NULL AND last_ts < :before_ts AND created_at < :before AND lease_owner IS NULL AND team_id <> ''
 LIMIT :limit
+
+-- idle [postgres]
+-- Held as they are found, so that they are idle still when they are forgotten. What somebody else holds just now is
+-- not idle, or is looked at again the next time.
+SELECT id, channel_id, thread_ts FROM conversation
+WHERE pending_at IS NULL AND last_ts < :before_ts AND created_at < :before AND lease_owner IS NULL AND team_id <> ''
+LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 
 -- words_in
 -- What a conversation holds, and the newest moment known of it.
@@ -1149,8 +1198,8 @@ UPDATE call SET user_id = '' WHERE team_id = :team AND user_id = :user AND start
 SELECT team_id, user_id, forgotten_at FROM forgotten WHERE user_id <> '' AND forgotten_at > :since
 
 -- unname_old_calls
--- The same when its time has come.
-UPDATE call SET user_id = '' WHERE started_at < :before AND user_id <> ''
+-- The same when its time has come; by workspace, so that of all calls only those with a name are looked at.
+UPDATE call SET user_id = '' WHERE team_id = :team AND user_id > '' AND started_at < :before
 
 -- drop_old_people
 -- Names of people of whom nothing is kept; admins are still told of budgets.
@@ -1281,10 +1330,10 @@ SELECT t.name AS "table", c.name AS "column", c.pk AS key, f."table" AS refers,
     CASE c.type WHEN 'INTEGER' THEN 'bigint' WHEN 'BLOB' THEN 'bytea' ELSE 'text' END AS kind
 FROM pragma_table_list t JOIN pragma_table_info(t.name) c
     LEFT JOIN pragma_foreign_key_list(t.name) f ON f."from" = c.name
-WHERE t.schema = 'main' AND t.type = 'table' AND substr(t.name, 1, 7) <> 'sqlite_'
+WHERE t.schema = 'main' AND t.type = 'table' AND substr(t.name, 1, 7) <> 'sqlite_' AND t.name <> 'worker'
 
 -- columns [postgres]
--- The table of the version is none of those that have rows.
+-- The table of the version is none of those that have rows; and who works on a database is nothing that it keeps.
 SELECT t.relname AS "table", a.attname AS "column", coalesce(array_position(p.conkey, a.attnum), 0) AS key,
     r.relname AS refers, replace(format_type(a.atttypid, NULL), 'integer', 'bigint') AS kind
 FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = current_schema()
@@ -1292,7 +1341,7 @@ FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = cu
     LEFT JOIN pg_constraint p ON p.conrelid = t.oid AND p.contype = 'p'
     LEFT JOIN pg_constraint f ON f.conrelid = t.oid AND f.contype = 'f' AND a.attnum = ANY(f.conkey)
     LEFT JOIN pg_class r ON r.oid = f.confrelid
-WHERE t.relkind = 'r' AND t.relname <> 'bobbin'
+WHERE t.relkind = 'r' AND t.relname NOT IN ('bobbin', 'worker')
 
 -- hold_version
 -- The version, which tells a copy that its database is still its own.
@@ -1301,15 +1350,6 @@ SELECT user_version AS version FROM pragma_user_version
 -- hold_version [postgres]
 -- One copy at a time.
 SELECT version FROM bobbin FOR UPDATE
-
--- at_work
--- The lock on the file tells that.
-SELECT 0 AS workers
-
--- at_work [postgres]
--- Each worker has one connection on which it listens.
-SELECT count(*) AS workers FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'bobbin listening'
 
 -- thread_lines
 -- A thread as it is kept, in the order in which it was said.

@@ -12,7 +12,7 @@ from bot.conversation import ThreadKey
 from bot.events import Deleted
 from bot.ports import Finish, Part, Seen, Turn
 from storage import erasure, turns
-from storage.arrivals import clock, delete
+from storage.arrivals import clock, delete, stamp
 from storage.connector import Query, Transaction
 
 _SKIPPED = 10_000
@@ -43,7 +43,7 @@ def gone() -> Transaction[Gone]:
 def restored(since: Gone) -> Transaction[int]:
     """A backup is about to be used. What is gone since goes here too: how much that was."""
     now = yield from clock()
-    yield Query("note_restored", {"moment": f"{now / 1000:.6f}", "now": now})
+    yield Query("note_restored", {"moment": stamp(now), "now": now})
     yield Query("forget_wishes")
     yield Query("forget_orphans")
     rows = yield Query("skip_conversations", {"skipped": _SKIPPED, "now": now})

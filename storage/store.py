@@ -1,7 +1,8 @@
-"""The Store in terms of named queries, the same for every database: each method is one transaction."""
+"""The Store in terms of named queries, the same for every database."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from uuid import uuid4
 
 import structlog
 
@@ -28,6 +29,7 @@ from bot.ports import (
     Read,
     Seen,
     SettingName,
+    Share,
     Stop,
     Store,
     Summary,
@@ -43,7 +45,6 @@ from storage import (
     hearing,
     inspect,
     ledger,
-    lines,
     parts,
     persons,
     restoring,
@@ -58,6 +59,8 @@ _log = structlog.get_logger(__name__)
 _EVER = 100 * 365 * arrivals.DAY
 _LONGEST_CALL = 3600 * 1000
 """Milliseconds: no call lasts so long, its turn would have ended."""
+_LINES = 200
+"""Of a thread that is read in, in one transaction: the events of its channel wait for it."""
 
 
 class ConversationStore(Store):
@@ -66,6 +69,7 @@ class ConversationStore(Store):
     def __init__(self, connector: Connector, *, lease: float = 60.0) -> None:
         self._connector = connector
         self._lease = int(lease * 1000)
+        self._worker = uuid4().hex  # two containers may have one host's name, and in it the same number
         self._words_deleted = True  # a process that died may have left deleted words in the log
         self._much_deleted = True
 
@@ -106,13 +110,13 @@ class ConversationStore(Store):
         """See `Store`."""
         await self._connector.write(arrivals.noted, team, event_id, "quarantined", shape)
 
-    async def claim(self, owner: str, limit: int) -> list[Turn]:
+    async def claim(self, owner: str, limit: int, team: str = "") -> list[Turn]:
         """See `Store`."""
-        return await self._connector.write(turns.claim, owner, limit, self._lease)
+        return await self._connector.write(turns.claim, owner, limit, self._lease, team)
 
-    async def in_line(self) -> list[Queued]:
+    async def in_line(self, team: str = "") -> list[Queued]:
         """See `Store`."""
-        return await self._connector.read(turns.in_line)
+        return await self._connector.read(turns.in_line, team)
 
     async def idle(self, conversations: Collection[int]) -> list[int]:
         """See `Store`."""
@@ -132,13 +136,9 @@ class ConversationStore(Store):
             raise LeaseLost(f"turn {turn.id}: fence {turn.fence} is not the newest any more")
         return anew
 
-    async def history(self, turn: Turn) -> list[Line]:
-        """See `Store`."""
-        return await self._connector.read(lines.history, turn)
-
     async def recall(self, turn: Turn) -> History:
         """See `Store`."""
-        return await self._connector.read(summaries.recall, turn, lines.line)
+        return await self._connector.read(summaries.recall, turn)
 
     async def keep_summary(self, turn: Turn, summary: Summary, made_of: History) -> bool:
         """See `Store`."""
@@ -148,7 +148,9 @@ class ConversationStore(Store):
 
     async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
         """See `Store`."""
-        self._must_hold(turn, await self._connector.write(turns.backfill, turn, lines))
+        for at in range(0, len(lines) or 1, _LINES):
+            some, last = lines[at : at + _LINES], at + _LINES >= len(lines)
+            self._must_hold(turn, await self._connector.write(turns.backfill, turn, some, last=last))
 
     async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
         """See `Store`."""
@@ -180,9 +182,9 @@ class ConversationStore(Store):
         """See `Store`."""
         return await self._connector.read(channels.settings, team, channel)
 
-    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> bool:
         """See `Store`."""
-        await self._connector.write(channels.set_channel, team, channel, setting)
+        return await self._connector.write(channels.set_channel, team, channel, setting)
 
     async def reads(self, turn: Turn, places: Collection[Place]) -> dict[Place, Read]:
         """See `Store`."""
@@ -261,9 +263,9 @@ class ConversationStore(Store):
         """See `Store`."""
         return await self._connector.read(parts.accounted, thread)
 
-    async def orphans(self, turn: int = 0) -> list[tuple[str, str, str]]:
+    async def orphans(self, turn: int = 0, team: str = "") -> list[tuple[str, str, str]]:
         """See `Store`."""
-        return await self._connector.read(parts.orphans, turn)
+        return await self._connector.read(parts.orphans, turn, team)
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
         """See `Store`."""
@@ -283,11 +285,15 @@ class ConversationStore(Store):
 
     async def heard(self, team: str, longest: float) -> Gap | None:
         """See `Store`."""
-        return await self._connector.write(hearing.heard, team, int(longest * 1000))
+        return await self._connector.write(hearing.heard, team, int(longest * 1000), self._worker)
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """See `Store`."""
         await self._connector.write(_run, "caught_up", {"team": team, "gaps": gap.number})
+
+    async def leave_gap(self, team: str) -> None:
+        """See `Store`."""
+        await self._connector.write(_run, "leave_gap", {"team": team, "worker": self._worker})
 
     async def channels(self, team: str, limit: int) -> list[str]:
         """See `Store`."""
@@ -359,9 +365,14 @@ class ConversationStore(Store):
         if not self._connector.exclusive:
             await self._connector.write(workers.tell)
 
-    async def workers(self) -> int:
+    async def present(self, team: str) -> Share:
         """See `Store`."""
-        return 1 if self._connector.exclusive else await self._connector.read(workers.workers)
+        return Share() if self.exclusive else await self._connector.write(workers.present, self._worker, team)
+
+    async def absent(self) -> None:
+        """See `Store`."""
+        if not self._connector.exclusive:
+            await self._connector.write(workers.absent, self._worker)
 
     async def news(self) -> None:
         """See `Store`."""
@@ -377,8 +388,7 @@ class ConversationStore(Store):
 
     async def gauges(self) -> Gauges:
         """See `Store`."""
-        found = await self._connector.read(gauges.gauges)
-        return replace(found, log_bytes=self._connector.log_bytes())
+        return replace(await self._connector.read(gauges.gauges), log_bytes=self._connector.log_bytes())
 
     @staticmethod
     def _must_hold(turn: Turn, held: bool) -> None:  # noqa: FBT001  it is what the transaction returned

@@ -1,13 +1,13 @@
 """The transactions of what stands for the oldest part of a long thread: recalled, and put in its place."""
 
 import json
-from collections.abc import Callable
 
-from bot.ports import History, Line, Summary, Turn
+from bot.ports import History, Summary, Turn
 from storage.connector import Query, Row, Transaction
+from storage.lines import line
 
 
-def recall(turn: Turn, line: Callable[[Row], Line]) -> Transaction[History]:
+def recall(turn: Turn) -> Transaction[History]:
     """What the model reads for a turn. One that is tried again reads no summary of what came after it."""
     here = {"conversation": turn.conversation, "turn": turn.id, "seq": turn.seq}
     found = yield Query("find_summary", here)
@@ -32,7 +32,7 @@ def keep(turn: Turn, summary: Summary, made_of: History) -> Transaction[tuple[bo
     before = _summary(found[0]) if found else None
     rows = yield Query("history", here | _after(before))
     words = [(row["ts"], row["text"]) for row in rows[: len(made_of.lines)]]
-    if before != made_of.summary or words != [(line.ts, line.text) for line in made_of.lines]:
+    if before != made_of.summary or words != [(said.ts, said.text) for said in made_of.lines]:
         return True, False
     yield Query(
         "keep_summary",

@@ -20,13 +20,16 @@ _LOOKS = 10
 """How often a claim looks again for what somebody held for a moment."""
 
 
-def claim(owner: str, limit: int, lease: int) -> Transaction[list[Turn]]:
-    """Take up to `limit` conversations for `lease` milliseconds, each with its one open turn."""
+def claim(owner: str, limit: int, lease: int, team: str) -> Transaction[list[Turn]]:
+    """Take up to `limit` conversations for `lease` milliseconds, each with its one open turn.
+
+    Of one workspace; of all where `team` is empty.
+    """
     yield Query("hold_claims")
     for _ in range(_LOOKS):
         now = yield from clock()
-        found = yield Query("claimable", {"now": now, "limit": limit})
-        if found or not (yield Query("passed_by", {"now": now})):
+        found = yield Query("claimable", {"now": now, "limit": limit, "team": team})
+        if found or not (yield Query("passed_by", {"now": now, "team": team})):
             break
         yield Query("pause")
     claimed: list[Turn] = []
@@ -45,7 +48,7 @@ def _note(turn: int, steps: Sequence[Step]) -> Transaction[None]:
         yield Query("add_step", {"turn": turn, **asdict(step)})
 
 
-def in_line() -> Transaction[list[Queued]]:
+def in_line(team: str) -> Transaction[list[Queued]]:
     """Who waits for a slot."""
     now = yield from clock()
     return [
@@ -55,7 +58,7 @@ def in_line() -> Transaction[list[Queued]]:
             row["ahead"],
             bool(row["summoned"]),
         )
-        for row in (yield Query("in_line", {"now": now}))
+        for row in (yield Query("in_line", {"now": now, "team": team}))
     ]
 
 
@@ -178,8 +181,11 @@ def restart(turn: Turn) -> Transaction[Turn | None]:
     return replace(anew, earlier=turn.earlier, summoned=summoned, deaths=turn.deaths)
 
 
-def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
-    """Put what Slack knows of the thread before its first turn; what is stored already stays as it is."""
+def backfill(turn: Turn, lines: Sequence[Line], *, last: bool) -> Transaction[bool]:
+    """Put what Slack knows of the thread before its first turn; what is stored already stays as it is.
+
+    `last`: with these lines it is read. Until then the next owner reads it anew.
+    """
     source = turn.about or turn.thread
     for channel in sorted({turn.thread.channel, source.channel}):
         yield Query("hold_channel", {"team": turn.thread.team, "channel": channel})
@@ -217,7 +223,8 @@ def backfill(turn: Turn, lines: Sequence[Line]) -> Transaction[bool]:
                 "now": now,
             },
         )
-    yield Query("filled", {"conversation": turn.conversation})
+    if last:
+        yield Query("filled", {"conversation": turn.conversation})
     return True
 
 
@@ -372,8 +379,10 @@ def sweep() -> Transaction[int]:
     overlooked = yield Query("unnoticed")
     for row in overlooked:
         yield Query("hold_conversation", {"conversation": row["id"]})
+    for row in overlooked:
         yield from line_up(row["id"], now)
         yield Query("settle_pending", {"conversation": row["id"]})
     yield Query("purge_inbox", {"before": now - 7 * DAY})
     yield Query("purge_tombstones", {"before": now - 7 * DAY})
+    yield Query("purge_workers", {"before": now - DAY})
     return len(overlooked)

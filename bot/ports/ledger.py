@@ -89,4 +89,4 @@ class ChannelSetting:
     by: str
     """The admin's user id."""
     ts: str
-    """The message that set it: of several the newest counts."""
+    """The message that set it: of several the newest counts. Empty where no message did: it is set now."""

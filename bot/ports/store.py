@@ -21,13 +21,17 @@ from bot.ports.turn import (
     Queued,
     Read,
     Seen,
+    Share,
     Summary,
     Turn,
 )
 
 
 class Store(Protocol):
-    """Keeps conversations. Each method is one transaction. Raises only `StoreError`s."""
+    """Keeps conversations. Raises only `StoreError`s.
+
+    Each method is one transaction, but for `backfill`, and for the chores `recover`, `sweep`, `forget_old`.
+    """
 
     @property
     def exclusive(self) -> bool:
@@ -62,12 +66,15 @@ class Store(Protocol):
         """Keep the shape (keys and types, never text) of an event that could not be read."""
         ...
 
-    async def claim(self, owner: str, limit: int) -> list[Turn]:
-        """Take up to `limit` conversations that have something to answer: by workspace, person, wait."""
+    async def claim(self, owner: str, limit: int, team: str = "") -> list[Turn]:
+        """Take up to `limit` conversations that have something to answer: by workspace, person, wait.
+
+        Of one workspace; of all where `team` is empty.
+        """
         ...
 
-    async def in_line(self) -> list[Queued]:
-        """Who could be claimed but for want of a slot, by workspace and place; a thousand at most."""
+    async def in_line(self, team: str = "") -> list[Queued]:
+        """Who could be claimed but for want of a slot, by workspace (or of one) and place; at most 1,000."""
         ...
 
     async def idle(self, conversations: Collection[int]) -> list[int]:
@@ -85,12 +92,10 @@ class Store(Protocol):
         """Its question was changed: the turn as it is now, without an answer. Raises `LeaseLost`."""
         ...
 
-    async def history(self, turn: Turn) -> list[Line]:
-        """All that the model reads for this turn, in order: earlier turns, then this one's messages."""
-        ...
-
     async def recall(self, turn: Turn) -> History:
-        """The same, where there is a summary with it in the place of what it stands for.
+        """All that the model reads for this turn, in order: earlier turns, then this one's messages.
+
+        Where there is a summary, with it in the place of what it stands for.
 
         A summary is forgotten where a message that it was made of was edited or deleted.
         """
@@ -104,7 +109,11 @@ class Store(Protocol):
         ...
 
     async def backfill(self, turn: Turn, lines: Sequence[Line]) -> None:
-        """Add what Slack knows of the thread and the store did not. Raises `LeaseLost`."""
+        """Add what Slack knows of the thread and the store did not. Raises `LeaseLost`.
+
+        Some lines at a time, so that the channel's other events get in between. Where it breaks off, what was
+        added stays, and the thread is to be read again.
+        """
         ...
 
     async def people(self, team: str, ids: Sequence[str]) -> dict[str, Person]:
@@ -153,8 +162,8 @@ class Store(Protocol):
         """What was ever set for a channel."""
         ...
 
-    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> None:
-        """Set it, unless a newer message did."""
+    async def set_channel(self, team: str, channel: str, setting: ChannelSetting) -> bool:
+        """Set it, unless a newer message did: whether it holds now. Without a ts it is newer than all."""
         ...
 
     async def standing(self, team: str, user: str) -> Standing:
@@ -222,8 +231,11 @@ class Store(Protocol):
         """The ts of every message that Bobbin is known to have made in this thread."""
         ...
 
-    async def orphans(self, turn: int = 0) -> list[tuple[str, str, str]]:
-        """(team, channel, ts) of messages to delete, of one turn or of all: their turns are closed."""
+    async def orphans(self, turn: int = 0, team: str = "") -> list[tuple[str, str, str]]:
+        """(team, channel, ts) of messages to delete, of one turn or of all: their turns are closed.
+
+        Of one workspace; of all where `team` is empty.
+        """
         ...
 
     async def forget_orphan(self, team: str, channel: str, ts: str) -> None:
@@ -243,11 +255,18 @@ class Store(Protocol):
         ...
 
     async def heard(self, team: str, longest: float) -> Gap | None:
-        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`."""
+        """Note that events can come in now; returns the gap of over `longest` seconds, until `caught_up`.
+
+        Of several processes one is told of it; where that one ends or leaves it, another one.
+        """
         ...
 
     async def caught_up(self, team: str, gap: Gap) -> None:
         """What was said in this gap was read; a further one, if there was one meanwhile, stays."""
+        ...
+
+    async def leave_gap(self, team: str) -> None:
+        """What was said in its gap could not all be read here: any process may be told of it."""
         ...
 
     async def channels(self, team: str, limit: int) -> list[str]:
@@ -301,8 +320,12 @@ class Store(Protocol):
         """Tell the other processes that there is something to do."""
         ...
 
-    async def workers(self) -> int:
-        """How many processes work on this database now, this one included, as far as it can be known."""
+    async def present(self, team: str) -> Share:
+        """Say that this process is at work: it counts for 15 seconds. Which of its workspace's it is."""
+        ...
+
+    async def absent(self) -> None:
+        """Say that this process ends, and counts no more."""
         ...
 
     async def news(self) -> None:

@@ -85,6 +85,18 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Which of how many processes of its workspace this one is."""
+
+    number: int = 0
+    of: int = 1
+
+    def has(self, row: int) -> bool:
+        """Whether what one of them does for the row of this id is this one's to do."""
+        return row % self.of == self.number
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A message of Bobbin's as it stands in its thread."""
 

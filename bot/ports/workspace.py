@@ -28,6 +28,11 @@ class Reply(Protocol):
         """Whether a message may have been made that is not recorded."""
         ...
 
+    @property
+    def stands(self) -> bool:
+        """Whether a message of the turn stands in the thread."""
+        ...
+
     def begin(self, words: str) -> None:
         """Show that the answer is being worked on; returns at once."""
         ...

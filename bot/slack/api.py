@@ -226,6 +226,6 @@ async def to_its_end(call: Coroutine[Any, Any, T]) -> T:
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     try:
-        return max(0.0, float(headers.get("Retry-After", _RETRY_AFTER_SECONDS)))
+        return max(1.0, float(headers.get("Retry-After", _RETRY_AFTER_SECONDS)))
     except ValueError:
         return _RETRY_AFTER_SECONDS

@@ -1,7 +1,6 @@
 """`/bobbin`: answered at once, by the ack itself; privately, but for what is set for a channel."""
 
 import re
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -98,9 +97,8 @@ class Commands:
             return escaped(await self._channels.show(self._team, channel, order.name)), False
         if not await self._is_admin(user):
             return NOTES["not_admin"], False
-        # A command has no ts: the clock's own stands between those of the messages before and after it.
         value = read(order.value, me="", names={})
-        setting = ChannelSetting(order.name, value, user, f"{time.time():.6f}")
+        setting = ChannelSetting(order.name, value, user, ts="")
         if refusal := self._channels.refusal(setting):
             return escaped(refusal), False
         return escaped(await self._channels.set(self._team, channel, setting)), True

@@ -32,6 +32,8 @@ _HELD_BYTES = 64 * 2**20
 """Of what is above that in all requests together: what does not fit comes again, as after any failure."""
 _READ_SECONDS = 3.0
 """Slack waits no longer for the answer, so what comes in slower comes again anyhow."""
+_SEEN_SECONDS = 5.0
+"""Until a load balancer has seen at `/readyz` that a worker leaves; what it says may be a second old."""
 _TOLD_SECONDS = 60.0
 
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
@@ -73,8 +75,8 @@ class HttpMode:
         return self._intake is not None and self._left_at is None
 
     def open(self, intake: Intake, stays: float) -> None:
-        """Take requests in from now on; and for so many seconds after it has said that it leaves."""
-        self._intake, self._stays = intake, stays
+        """Take requests in from now on; `stays`: the seconds that there are for it once it has to leave."""
+        self._intake, self._stays = intake, min(_SEEN_SECONDS, stays)
         self._open.set()
 
     async def opened(self) -> None:

@@ -74,6 +74,8 @@ _FAR_FUTURE = 1e11
 
 _OVERTAKEN = 10_000
 """Threads of which a reply is remembered that came before Bobbin was called."""
+_SOON_SECONDS = 1.0
+"""Nobody has answered a message so soon after it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +207,12 @@ class Listeners:
         """Take a message in, noticing where Slack delivers out of order.
 
         A reply that comes before the mention which it answers is none of Bobbin's business yet. The mention,
-        when it comes, is then late: the thread is read for what was missed.
+        when it comes, is then late: the thread is read for what was missed. What another worker ignored is
+        not known here, but that nothing was said yet where the mention has just been written.
         """
         thread = (message.thread.channel, message.thread.thread_ts)
-        if thread in self._overtaken:
+        alone = self._store.exclusive or time() - float(message.ts) < _SOON_SECONDS
+        if thread in self._overtaken or (not alone and message.top_level and message.mentions_me):
             message = replace(message, late=True)
         may_call = message.mentions_me or message.direct or not message.top_level
         expected = may_call and self._outlets.expect()

@@ -3,7 +3,8 @@
 The tiers are Slack's (docs.slack.dev/apis/web-api/rate-limits): so many calls a minute for each method,
 chat.postMessage one a second in each channel. The pacer counts what was called in the last minute; it
 tells a reply how long to wait for its next append, and whether a stream may still be started (a start is
-only taken with its stop). Where several workers serve the workspace, each takes its part of every tier.
+only taken with its stop). Where several workers serve the workspace, each takes its part of every tier, and
+of a channel's posts.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from time import monotonic
+
+from bot.ports import Share
 
 PER_MINUTE: Mapping[str, int] = {
     "chat.startStream": 20,
@@ -43,9 +46,9 @@ class Pacer:
         self.rewriting = 0
         """Replies that rewrite a message as it grows."""
 
-    def share(self, workers: int) -> None:
-        """Leave what is left of each tier to the other workers."""
-        self._workers = workers
+    def share(self, share: Share) -> None:
+        """Leave what is left of each limit to the other workers."""
+        self._workers = share.of
 
     def called(self, method: str, channel: str = "") -> None:
         """Note a call that is being made."""
@@ -116,7 +119,7 @@ class Pacer:
         """Seconds until the method may be called."""
         now, free = monotonic(), self._blocked.get(method, 0)
         if self._on and method == "chat.postMessage":
-            free = max(free, self._last_post.get(channel, 0) + _POST_SECONDS)
+            free = max(free, self._last_post.get(channel, 0) + _POST_SECONDS * self._workers)
         calls = self._recent(method)
         if self._on and method in PER_MINUTE and len(calls) >= self._tier(method):
             free = max(free, calls[-self._tier(method)] + _MINUTE, now + 0.01)

@@ -12,7 +12,15 @@ from typing import Any
 import structlog
 
 from bot import signals, trail
-from bot.errors import SlackError, SlackGone, SlackLimited, SlackUnreachable, StreamClosed, StreamStopped
+from bot.errors import (
+    SlackError,
+    SlackGone,
+    SlackLimited,
+    SlackRefused,
+    SlackUnreachable,
+    StreamClosed,
+    StreamStopped,
+)
 from bot.ports import Part, PartKind, Store, Turn
 from bot.slack.api import SlackAPI
 from bot.slack.attached import Attachment, attachments
@@ -59,6 +67,22 @@ class Parts:
         """An update is under way, or was cut off: it may still take effect."""
         self.creating = False
         """A call that makes a message is under way: whether it took effect is not known yet."""
+        self._attaching = False
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether a call may still take an effect that is recorded nowhere."""
+        return self.creating or self.changing or self._attaching
+
+    async def settled(self) -> bool:
+        """Find out what became of a call that makes a message and was cut off; whether it made one."""
+        if not self.creating:
+            return False
+        await asyncio.sleep(self.settle)
+        before = len(self.made)
+        await self.take_over()
+        self.creating = False
+        return len(self.made) > before
 
     async def take_over(self) -> None:
         """Adopt what a dead owner made and could not record, and end the stream it may have left open."""
@@ -120,7 +144,18 @@ class Parts:
         )
 
     async def update(self, ts: str, text: str, blocks: Sequence[Block]) -> None:
-        """Rewrite a message. One that was lost and comes late must not overwrite what is written after it."""
+        """Rewrite a message. One that still streams is ended first, and once more where that was in vain."""
+        for _ in range(2):
+            try:
+                return await self._update(ts, text, blocks)
+            except SlackRefused as error:
+                if error.code != "streaming_state_conflict":
+                    raise
+            await self.end_stream(ts)
+        return await self._update(ts, text, blocks)
+
+    async def _update(self, ts: str, text: str, blocks: Sequence[Block]) -> None:
+        """Call until it is done. An update that was lost and comes late must not overwrite a later one."""
         words: dict[str, Any] = {"text": text[:_FALLBACK], "blocks": list(blocks)}
         for _ in range(_TRIES):
             await self._api.pacer.wait_for("chat.update")
@@ -146,10 +181,12 @@ class Parts:
     async def attach(self, text: str) -> None:
         """Attach what of the answer is too large to be shown well; it stands without that, too."""
         for file in attachments(text):
+            self._attaching = True  # also after it was cut off: its message may come yet
             try:
                 await self._attach(file)
             except SlackError as error:
                 _log.warning("a file was not attached", turn=self._turn.id, reason=str(error))
+            self._attaching = False
 
     async def _attach(self, file: Attachment) -> None:
         """Put a file below the reply, once: one that is there already, from an earlier try, is found."""

@@ -88,7 +88,12 @@ class SlackReply:
     @property
     def uncertain(self) -> bool:
         """Whether a message may have been made that is not recorded."""
-        return self._parts.creating or self._parts.changing
+        return self._parts.uncertain
+
+    @property
+    def stands(self) -> bool:
+        """Whether a message of the turn stands in the thread."""
+        return bool(self._parts.made)
 
     def begin(self, words: str) -> None:
         """Show that the answer is being worked on; returns at once."""
@@ -152,7 +157,10 @@ class SlackReply:
     async def stop(self, note: str) -> tuple[str, ...]:
         """Leave what was shown as it stands, and say why it ends there."""
         await self._end_writer(quietly=True)
-        self._text = self.shown
+        if await self._parts.settled():
+            self._go("rewrite")  # what that message shows is not known: all that the model said until now
+        else:
+            self._text = self.shown
         if not self._text:
             # Nothing of this try is seen; what an earlier process showed stands as it left it.
             await self._status.clear(settle=self._parts.settle)
@@ -166,6 +174,8 @@ class SlackReply:
             await self.restart()
             self._before = self._earlier = ""
         self._text = self.shown
+        if await self._parts.settled():
+            self._go("rewrite")
         below = blocks.failure(error, self._turn.id)
         if self._parts.made:
             return await self._close(below, fallback=error.said)
@@ -340,20 +350,9 @@ class SlackReply:
             else:
                 ts = self._parts.made[number]
                 if self._seen.get(ts) != repr(shown):
-                    await self._update(ts, piece or fallback, shown)
+                    await self._parts.update(ts, piece or fallback, shown)
             self._seen[ts] = repr(shown)
         self._shown = end
-
-    async def _update(self, ts: str, text: str, shown: Sequence[blocks.Block]) -> None:
-        """Rewrite a message. One that still streams is ended first, and once more where that was in vain."""
-        for _ in range(2):
-            try:
-                return await self._parts.update(ts, text, shown)
-            except SlackRefused as error:
-                if error.code != "streaming_state_conflict":
-                    raise
-            await self._parts.end_stream(ts)
-        return await self._parts.update(ts, text, shown)
 
     async def _close(self, below: Sequence[blocks.Block], fallback: str = "") -> tuple[str, ...]:
         """Bring the reply to its end: everything shown, nothing streaming, no status left."""

@@ -48,7 +48,7 @@ async def test_a_filled_database_is_one_that_the_store_goes_on_with(tmp_path: Pa
     async with open_store(f"sqlite:///{large}") as store:
         await filled.said(store, ThreadKey(filled.TEAM, filled.CHANNEL, thread), f"{time.time():.6f}")
         [turn] = await store.claim("test", 1)
-        assert len(await store.history(turn)) == 21
+        assert len((await store.recall(turn)).lines) == 21
 
 
 def test_the_best_client_streams_what_it_may_and_posts_the_rest_as_fast_as_channels_take_it() -> None:

@@ -43,7 +43,7 @@ from storage.connector import Query, Transaction
 from storage.postgres import Postgres
 from storage.sqlite import SQLite
 
-BY_THE_CLOCK = ("extend", "claim", "sweep", "clock")
+BY_THE_CLOCK = ("extend", "claim", "present", "sweep", "clock")
 """Transactions that come as often as there is time: no points, but for a claim that claimed something."""
 _AGAIN = "_unsynced"
 """How PostgreSQL jots: by a write, which is the same point."""

@@ -125,7 +125,7 @@ class Talk:
 
     async def read(self, turn: Turn) -> list[str]:
         """The words that the model reads."""
-        return [line.text for line in await self.store.history(turn)]
+        return [line.text for line in (await self.store.recall(turn)).lines]
 
     async def sql(self, statement: str, **params: Any) -> Rows:
         """Look at the tables, or break what no caller of the store can break."""

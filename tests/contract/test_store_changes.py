@@ -25,7 +25,7 @@ async def test_an_edit_of_a_waiting_message_is_answered_in_its_new_form(talk):
     await talk.say(0, "@bobbin 1+1?")
     new = talk.message(0, "@bobbin 1+2?", files=(File("F1", "sums.txt"),))
     assert (await talk.edit(new, at=3)).outcome == "edited"
-    [line] = await talk.store.history(await talk.claim())
+    [line] = (await talk.store.recall(await talk.claim())).lines
     assert (line.text, line.files) == ("@bobbin 1+2?", (File("F1", "sums.txt"),))
 
 

@@ -165,7 +165,7 @@ async def test_a_busy_workspace_does_not_hold_up_a_quiet_one(talk):
 async def test_a_claim_reads_no_more_where_the_line_is_longer(talk, url):
     if not url.startswith("sqlite:"):
         pytest.skip("this reads SQLite's plans")
-    plan = await talk.sql("EXPLAIN QUERY PLAN " + load("sqlite")["claimable"], now=0, limit=1)
+    plan = await talk.sql("EXPLAIN QUERY PLAN " + load("sqlite")["claimable"], now=0, limit=1, team="T1")
     read_whole = [row["detail"].split(maxsplit=1)[1] for row in plan if row["detail"].startswith("SCAN ")]
     assert "conversation USING INDEX conversation_leased" in read_whole
     assert {table.split()[0] for table in read_whole} & {"c", "r"} == set()

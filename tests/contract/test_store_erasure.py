@@ -285,6 +285,17 @@ async def test_what_is_old_goes_and_may_be_read_again(talk: Talk):
     assert await talk.read(turn) == ["read again", "@bobbin back?"]
 
 
+async def test_whose_old_calls_were_is_forgotten_in_every_workspace(talk: Talk):
+    turn = await talk.ask(0, "@bobbin swordfish", "noted")
+    for number, team in enumerate(("T1", "T2", "T1")):
+        call = Call(number, turn.id, team, "C1", "ANN", "claude", "answer", Usage(1, 1), 1000)
+        await talk.store.begin_call(call, Caps())
+    await talk.sql("UPDATE call SET started_at = 1 WHERE id < 2")
+    await talk.store.forget_old(1, 10)
+    calls = await talk.sql("SELECT user_id FROM call ORDER BY id")
+    assert [row["user_id"] for row in calls] == ["", "", "ANN"]
+
+
 async def test_what_is_being_answered_is_not_old(talk: Talk):
     await talk.say(0, "@bobbin swordfish")
     await talk.sql("UPDATE conversation SET created_at = 0")

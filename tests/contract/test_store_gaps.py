@@ -129,8 +129,10 @@ async def test_where_slack_is_out_of_reach_the_gap_stays_for_the_next_time(talk,
     refusals.append(SlackUnreachable("http_503", "conversations.history"))
     with capture_logs() as log:
         await finder.catch_up()
-    assert [line["log_level"] for line in log] == ["info", "warning"]
+    assert [line["log_level"] for line in log if line["log_level"] != "debug"] == ["info", "warning"]
     assert len(read) == 1  # one place out of reach is in nobody's way
+    assert await talk.sql("SELECT reader FROM heard") == [{"reader": ""}]  # or for another worker
+    await finder.note()
     await finder.catch_up()
-    assert len(read) == 1 + 2
+    assert len(read) == 2  # what was read is not read once more
     assert await talk.store.heard("T1", 240) is None

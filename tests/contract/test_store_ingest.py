@@ -150,7 +150,9 @@ async def test_whose_words_they_are_is_kept_as_far_as_it_is_known(talk):
         Line("user", talk.ts(2), "ZOE", "x", unsure=True),
     ]
     await talk.store.backfill(turn, before)
-    kept = {line.author: (line.bot, line.external, line.unsure) for line in await talk.store.history(turn)}
+    kept = {
+        line.author: (line.bot, line.external, line.unsure) for line in (await talk.store.recall(turn)).lines
+    }
     outside = {who: found for who, found in kept.items() if who != "ANN"}
     assert outside == {
         "B1": (True, False, False),

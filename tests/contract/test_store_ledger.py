@@ -226,6 +226,20 @@ async def test_the_newest_message_sets_it_in_whatever_order_they_are_carried_out
     assert await talk.store.channel_settings("T1", "C1") == {"instructions": gone}
 
 
+async def test_what_is_set_now_counts_whatever_the_clocks_say(talk: Talk) -> None:
+    ahead = ChannelSetting("instructions", "Be brief.", "ANN", talk.ts(3e9))
+    for said, held in (
+        (ahead, True),
+        (replace(ahead, value="Be long.", ts=""), True),
+        (replace(ahead, value="Be late.", ts=talk.ts(9)), False),
+    ):
+        assert await talk.store.set_channel("T1", "C1", said) == held
+    assert (await talk.store.channel_settings("T1", "C1"))["instructions"].value == "Be long."
+    assert await talk.store.set_channel("T1", "C2", replace(ahead, ts=""))
+    [here] = (await talk.store.channel_settings("T1", "C2")).values()
+    assert abs(float(here.ts) * 1000 - await talk.now()) < 60_000
+
+
 async def test_who_was_learned_to_be_an_admin_is_known_as_one_until_it_changes(store: Store) -> None:
     await store.learn("T1", [Person("ANN", "Ann", admin=True), Person("BEN", "Ben")])
     await store.learn("T2", [Person("CEM", "Cem", admin=True)])

@@ -236,7 +236,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert set(turn.askers) == {one.who for _, one in asked}
             assert (turn.question_ts, turn.asker) == ((asked[-1][0], asked[-1][1].who) if asked else ("", ""))
             assert {part.ts for part in turn.parts} == self.memory.parts_of(place).keys()
-            assert [line.text for line in self.run(self.store.history(turn))] == self.memory.history(place)
+            assert [line.text for line in self.run(self.store.recall(turn)).lines] == self.memory.history(
+                place
+            )
         self.claimed += turns
 
     @rule()

@@ -1,14 +1,16 @@
 """How turns are read and how they end; who people are."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost
-from bot.events import File, Person
+from bot.events import Deleted, File, Person
 from bot.policy import Rules
 from bot.ports import Finish, Line, Part, Stop, Usage
+from storage import turns
 
 STOP = Stop("end_turn", Usage(10, 5, 3, 2), "request-1")
 
@@ -20,7 +22,7 @@ async def test_the_answers_stand_between_the_questions(talk):
     await talk.ask(0, "@bobbin 1+1?", "2")
     await talk.ask(5, "@bobbin and 3 more?", "5")
     await talk.say(9, "and 4?")
-    lines = await talk.store.history(await talk.claim())
+    lines = (await talk.store.recall(await talk.claim())).lines
     assert [(line.role, line.text) for line in lines] == [
         ("user", "@bobbin 1+1?"),
         ("assistant", "2"),
@@ -198,7 +200,7 @@ async def test_what_was_said_before_is_read_first_in_its_order(talk):
             Line("user", talk.ts(9), "BEN", "what comes by its own event"),
         ],
     )
-    lines = await talk.store.history(turn)
+    lines = (await talk.store.recall(turn)).lines
     assert [line.text for line in lines] == ["a plan", "an old answer", "hm", "@bobbin what do you think?"]
     assert (lines[0].files, lines[0].external, lines[0].addressed) == (files, True, False)
     assert not (await talk.post(talk.message(3, "hm", "CLEO"))).wake
@@ -224,6 +226,34 @@ async def test_what_is_deleted_while_the_thread_is_read_stays_away(talk):
     assert await talk.read(turn) == ["@bobbin what do you think?"]
 
 
+async def test_a_long_thread_whose_reading_broke_off_is_read_again_whole(talk, monkeypatch):
+    monkeypatch.setattr("storage.store._LINES", 2)
+    await talk.say(8, "@bobbin what do you think?")
+    turn = await talk.claim()
+    lines = [Line("user", talk.ts(at), "BEN", f"word {at}") for at in range(5)]
+    await talk.store._connector.write(turns.backfill, turn, lines[:2], last=False)
+    await talk.lapse(turn)
+    again = await talk.claim()
+    assert again.backfill
+    await talk.store.backfill(again, lines)
+    assert await talk.read(again) == [*(line.text for line in lines), "@bobbin what do you think?"]
+    await talk.store.release(again)
+    assert not (await talk.claim()).backfill
+
+
+async def test_an_old_message_that_is_deleted_while_its_thread_is_read_stays_away(talk):
+    gone = Deleted("Ev-gone", "T1", "C1", talk.ts(0), at=talk.ts(9000))
+    assert (await talk.store.delete(gone)).outcome == "a deletion of what is not kept"
+    await talk.say(8000, "@bobbin what do you think?")
+    turn = await talk.claim()
+    assert (await talk.store.delete(gone)).outcome == "deleted"
+    await talk.store.backfill(turn, [Line("user", talk.ts(0), "BEN", "a secret")])
+    assert await talk.read(turn) == ["@bobbin what do you think?"]
+    assert (await talk.store.delete(replace(gone, event_id="Ev", ts=talk.ts(1)))).outcome == (
+        "a deletion of what is not kept"
+    )
+
+
 async def test_a_mention_whose_event_comes_after_the_thread_was_read_is_answered(talk):
     await talk.say(8, "@bobbin second")
     turn = await talk.claim()
@@ -240,7 +270,7 @@ async def test_whether_an_author_is_of_another_organisation_is_told_where_it_is_
     talk.rules = Rules(external_users="allow")
     for at, external in enumerate([False, True, None]):
         await talk.say(at, f"@bobbin {external}", external=external)
-    lines = await talk.store.history(await talk.claim())
+    lines = (await talk.store.recall(await talk.claim())).lines
     assert [(line.external, line.unsure) for line in lines] == [(False, False), (True, False), (False, True)]
 
 
@@ -261,7 +291,7 @@ async def test_the_words_of_people_who_may_not_ask_are_history(talk):
     turn = await talk.claim()
     assert await talk.store.dismiss(turn, ["EVE"], "guest") == ("EVE",)
     assert await talk.store.dismiss(turn, ["EVE"], "guest") == ()
-    lines = await talk.store.history(turn)
+    lines = (await talk.store.recall(turn)).lines
     assert [(line.text, line.addressed) for line in lines[2:]] == [("two", False), ("three", True)]
     await talk.store.release(turn)
     assert (await talk.claim()).askers == ("ANN",)

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.events import File
-from bot.ports import Finish
+from bot.ports import Finish, Share
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -112,3 +112,16 @@ async def test_what_guards_against_redelivery_is_purged_after_a_week(talk):
     kept = await talk.sql("SELECT event_id FROM inbox ORDER BY event_id")
     assert [row["event_id"] for row in kept] == ["new", "new deletion"]
     assert await talk.sql("SELECT ts FROM tombstone") == [{"ts": talk.ts(1)}]
+
+
+async def test_alone_on_a_database_a_process_has_all_there_is(talk):
+    for _ in range(2):
+        assert await talk.store.present("T1") == Share(0, 1)
+    await talk.store.absent()
+
+
+async def test_workers_that_have_ended_are_swept_away(talk):
+    await talk.sql("INSERT INTO worker VALUES ('gone', 'T1', 0), ('killed', 'T1', 1)")
+    await talk.store.present("T1")
+    await talk.store.sweep()
+    assert await talk.sql("SELECT id FROM worker WHERE id IN ('gone', 'killed')") == []

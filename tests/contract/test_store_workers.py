@@ -5,17 +5,25 @@ Each worker has a store of its own, and what could go wrong between two statemen
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from bot.errors import StoreInUse
 from bot.events import File
-from bot.ports import Call, Caps, Finish, Part, Read, Usage
-from storage import open_store
+from bot.ports import Call, Caps, Finish, Line, Part, Read, Share, Usage
+from bot.progress import progress
+from storage import copied, open_store, quiet
+from storage.queries import load
 from tests.contract.conftest import LEASE, Talk
+from tests.pgbouncer import pooled
+from tests.postgres import Server
 
 ROUNDS = 12
 
@@ -45,6 +53,31 @@ async def at_once(*work: Any) -> list[Any]:
     return await asyncio.gather(*map(soon, work))
 
 
+async def waiting(talk: Talk) -> int:
+    """How many transactions wait for what another one has."""
+    [row] = await talk.sql(
+        "SELECT count(*) AS count FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return int(row["count"])
+
+
+async def wait(talk: Talk, count: int, unless: "asyncio.Future[Any] | None" = None) -> None:
+    """Until so many wait, or this is done."""
+    async with asyncio.timeout(10):
+        while await waiting(talk) < count and not (unless and unless.done()):  # noqa: ASYNC110  a table
+            await asyncio.sleep(0.01)
+
+
+@contextmanager
+def nothing_is_said_in(url: str, channel: str) -> Iterator[None]:
+    """What is said there meanwhile waits, and comes in at once."""
+    with psycopg.connect(url) as outside:
+        hold = load("postgres")["hold_channel"]
+        outside.execute(hold.encode(), {"team": "T1", "channel": channel})
+        yield
+
+
 async def settled(talk: Talk) -> None:
     """What waits is marked, and what is marked waits: a sweep finds nothing to mend."""
     assert await talk.sql("SELECT id FROM turn WHERE state = 'open'") == []
@@ -54,6 +87,86 @@ async def settled(talk: Talk) -> None:
     )
     marked = await talk.sql("SELECT id FROM conversation WHERE pending_at IS NOT NULL")
     assert {row["id"] for row in waiting} == {row["id"] for row in marked}
+
+
+# ---------------------------------------------------------------- each other
+
+
+async def silent(talk: Talk, seconds: int) -> None:
+    """So long has no worker said anything."""
+    await talk.sql("UPDATE worker SET seen_at = seen_at - :ms", ms=seconds * 1000)
+
+
+async def test_each_worker_knows_how_many_they_are_and_which_it_is(two: tuple[Talk, Talk]) -> None:
+    here, there = two
+    assert await here.store.present("T1") == Share(0, 1)
+    await there.store.present("T1")
+    shares = await at_once(here.store.present("T1"), there.store.present("T1"))
+    assert sorted((share.number, share.of) for share in shares) == [(0, 2), (1, 2)]
+    await there.store.absent()
+    assert await here.store.present("T1") == Share(0, 1)
+    await there.store.present("T1")  # begun before it ended, and written after
+    assert await here.store.present("T1") == Share(0, 1)
+
+
+async def test_a_worker_of_another_workspace_has_limits_of_its_own(two: tuple[Talk, Talk]) -> None:
+    here, there = two
+    await here.store.present("T1")
+    assert await there.store.present("T2") == Share(0, 1)
+    assert await here.store.present("T1") == Share(0, 1)
+
+
+async def test_a_worker_that_is_killed_counts_for_fifteen_seconds(two: tuple[Talk, Talk]) -> None:
+    for talk in two:
+        await talk.store.present("T1")
+    await silent(two[0], 8)
+    assert (await two[0].store.present("T1")).of == 2
+    await silent(two[0], 8)
+    assert await two[0].store.present("T1") == Share(0, 1)
+    assert (await two[1].store.present("T1")).of == 2  # it was only frozen
+
+
+async def test_workers_are_seen_by_way_of_pgbouncer(url: str, postgres: Server, tmp_path: Path) -> None:
+    with pooled(postgres, url.rpartition("/")[2]) as by_way:
+        async with open_store(by_way) as one, open_store(by_way) as other:
+            assert (await quiet(by_way))[0] is False
+            await one.present("T1")
+            assert (await other.present("T1")).of == 2
+            assert (await quiet(by_way))[0] is True
+            with pytest.raises(StoreInUse, match="--from: a Bobbin is at work"):
+                await copied(by_way, f"sqlite:///{tmp_path}/new.db", progress)
+            for worker in (one, other):
+                await worker.absent()
+            assert (await quiet(by_way))[0] is False
+
+
+async def test_what_was_missed_is_read_by_one_worker_and_by_another_where_that_one_cannot(
+    two: tuple[Talk, Talk],
+) -> None:
+    here, there = two
+    for talk in two:
+        await talk.store.present("T1")
+        await talk.store.heard("T1", 240)
+    await here.sql("UPDATE heard SET heard_at = heard_at - 600000")
+    gaps = await at_once(here.store.heard("T1", 240), there.store.heard("T1", 240))
+    [gap] = [each for each in gaps if each is not None]
+    reader, other = two if gaps[0] else (there, here)
+    assert await other.store.heard("T1", 240) is None
+    assert await reader.store.heard("T1", 240) == gap
+
+    await reader.store.leave_gap("T1")
+    assert await other.store.heard("T1", 240) == gap
+    assert await reader.store.heard("T1", 240) is None
+
+    await silent(other, 16)
+    await reader.store.present("T1")
+    assert await reader.store.heard("T1", 240) == gap
+    await other.store.leave_gap("T1")  # it is not its own any more
+    await other.store.present("T1")
+    assert await other.store.heard("T1", 240) is None
+
+    await reader.store.caught_up("T1", gap)
+    assert [await talk.store.heard("T1", 240) for talk in two] == [None, None]
 
 
 # ---------------------------------------------------------------- arrivals
@@ -100,7 +213,9 @@ async def test_what_is_deleted_while_its_thread_is_read_in_stays_away(two: tuple
     for at in range(0, 10 * ROUNDS, 10):
         await here.say(at + 5, "@bobbin hello", root=at)
         turn = await here.claim()
-        line = replace((await here.store.history(turn))[0], ts=here.ts(at), text="swordfish", addressed=False)
+        line = replace(
+            (await here.store.recall(turn)).lines[0], ts=here.ts(at), text="swordfish", addressed=False
+        )
         await at_once(here.store.backfill(turn, [line]), there.delete(at))
         await here.store.finish(turn, Finish("cancelled"))
     assert await here.sql("SELECT ts FROM message WHERE text = 'swordfish'") == []
@@ -152,6 +267,55 @@ async def test_a_file_is_there_for_whoever_attaches_it_and_gone_with_the_last(tw
         assert await here.store.file_data(["5ha"]) == {}
         for turn in (one, two_):
             await here.store.finish(turn, Finish("cancelled"))
+
+
+async def test_a_long_thread_is_read_in_beside_what_else_its_channel_says(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    here, there = two
+    await here.say(8000, "@bobbin hello", root=0)
+    turn = await here.claim()
+    lines = [Line("user", here.ts(at), "BEN", f"word {at}") for at in range(1, 500)]
+    with nothing_is_said_in(url, "C1"):
+        reading = asyncio.ensure_future(here.store.backfill(turn, lines))
+        await wait(there, 1)
+        saying = asyncio.ensure_future(there.say(9000, "@bobbin and here?", root=9000))
+        await wait(there, 2)
+    await asyncio.gather(reading, saying)
+    order = [row["ts"] for row in await here.sql("SELECT ts FROM message ORDER BY id")]
+    assert len(order) == 1 + len(lines) + 1
+    assert order[-1] == lines[-1].ts  # what was said came in before
+
+
+async def test_each_conversation_of_one_person_has_a_place_of_its_own(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    with nothing_is_said_in(url, "C1"):
+        saying = [asyncio.ensure_future(two[at % 2].say(at, "@bobbin hello", root=at)) for at in range(12)]
+        await wait(two[0], 12)
+    await asyncio.gather(*saying)
+    places = sorted(row["place"] for row in await two[0].sql("SELECT place FROM conversation"))
+    assert [after - before for before, after in pairwise(places)] == [60_000] * 11
+
+
+async def test_what_is_asked_while_old_threads_are_forgotten_is_answered(
+    two: tuple[Talk, Talk], url: str
+) -> None:
+    here, there = two
+    await here.ask(0, "@bobbin hello", "Hello!")
+    await here.sql("UPDATE conversation SET created_at = 0")
+    with psycopg.connect(url) as outside:
+        outside.execute(
+            "INSERT INTO inbox(team_id, event_id, outcome, received_at) VALUES ('T1', 'Ev', '', 0)"
+        )
+        asking = asyncio.ensure_future(here.post(here.message(5, "@bobbin more?", event_id="Ev")))
+        await wait(there, 1)  # it has found the thread
+        forgetting = asyncio.ensure_future(there.store.forget_old(1, 10))
+        await wait(there, 2, unless=forgetting)
+        outside.rollback()
+    assert (await asking).wake
+    assert (await forgetting).threads == 0
+    assert await here.read(await here.claim()) == ["@bobbin hello", "Hello!", "@bobbin more?"]
 
 
 # ---------------------------------------------------------------- claims

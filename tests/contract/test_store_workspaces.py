@@ -94,6 +94,26 @@ async def test_what_is_done_to_one_leaves_the_other_as_it_is(ours: Talk, theirs:
 _TABLES = ("conversation", "message", "reply_part", "tombstone", "person", "channel_setting", "call")
 
 
+async def test_a_worker_of_one_takes_waits_and_deletes_for_it_alone(ours: Talk, theirs: Talk) -> None:
+    store = ours.store
+    surplus = []
+    for talk in (theirs, ours):
+        await talk.say(0, "@bobbin hello")
+        [turn] = await store.claim("worker", 9, talk.team)
+        assert turn.thread.team == talk.team
+        await store.record_part(turn, Part(talk.ts(1)))
+        await store.finish(turn, Finish("cancelled", surplus=(talk.ts(1),)))
+        surplus.append((talk.team, "C1", talk.ts(1)))
+    assert sorted(await store.orphans()) == sorted(surplus)
+    assert await store.orphans(team="T1") == surplus[1:]
+    for talk in (theirs, ours):
+        await talk.say(2, "@bobbin more")
+    assert [each.thread.team for each in await store.in_line("T1")] == ["T1"]
+    assert await store.claim("worker", 9, "T3") == []
+    assert [turn.thread.team for turn in await store.claim("worker", 9, "T1")] == ["T1"]
+    assert [turn.thread.team for turn in await store.claim("worker", 9)] == ["T2"]
+
+
 async def test_a_budget_is_of_one_workspace(ours: Talk, theirs: Talk) -> None:
     for number, talk in enumerate((ours, theirs)):
         await talk.say(0, "@bobbin hello")

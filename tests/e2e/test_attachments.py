@@ -1,5 +1,6 @@
 """Tables and code that Slack does not show well come as files too: once each, whatever happens."""
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -88,6 +89,27 @@ async def test_a_kill_between_the_steps_doubles_and_loses_nothing(
         str(bobbin.answers(channel, thread)).count("That is all.") == 2
     )  # in a message's text and its block
     assert len(bedrock.requests) == 1
+    await nothing_is_left(bobbin, slack)
+
+
+async def test_a_process_told_to_stop_while_a_file_is_on_its_way_leaves_it_to_come_once(
+    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(RECOVERY_SETTLE_SECONDS="5", DRAIN_SECONDS="0.5").start()
+    bedrock.model = Says(ANSWER)
+    slack.faults.add("files.completeUploadExternal", "late", seconds=4)
+    channel, thread = await ask(bobbin, slack, "Both, please")
+    await slack.wait_for(lambda: slack.calls("files.completeUploadExternal"), 20)
+    late = str(slack.calls("files.completeUploadExternal")[0].data["files"])
+    assert await bobbin.stop() == 0
+    await bobbin.start()
+
+    def come() -> bool:
+        files = [file for each in bobbin.answers(channel, thread) for file in each.get("files") or ()]
+        return any(file["id"] in late for file in files)
+
+    await slack.wait_for(come, 20)
+    await both(slack, bobbin, channel, thread)
     await nothing_is_left(bobbin, slack)
 
 

@@ -9,6 +9,7 @@ import pytest
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.test_policy_silence import Wavering
 
 LONG = "Four score and seven years ago. " * 12
 
@@ -73,6 +74,26 @@ async def test_an_answer_cut_after_the_model_ended_is_not_asked_for_again(
     await whole(bobbin, channel, thread)
     assert len(bobbin.answers(channel, thread)) == 1
     assert len(bedrock.requests) == 1
+    await nothing_is_left(bobbin, slack)
+
+
+async def test_half_an_answer_is_finished_also_where_the_model_would_now_be_silent(
+    bobbin: Bobbin, slack: Slack, bedrock: Bedrock
+) -> None:
+    ann, ben = slack.add_person("Ann Lee"), slack.add_person("Ben Roe")
+    channel = slack.add_channel("general", members=(ann, ben))
+    thread = await slack.say(ann, channel, f"{bobbin.me} hello")
+    await bobbin.answered(channel, thread)
+    bedrock.model, bedrock.pace = Wavering(), 0.1
+    await slack.say(ben, channel, f"say exactly: {LONG}", thread=thread)
+    await slack.wait_for(
+        lambda: slack.calls("chat.appendStream") and len(bobbin.answers(channel, thread)) == 2
+    )
+    await bobbin.kill()
+    bedrock.pace = 0
+    await bobbin.start()
+    await whole(bobbin, channel, thread)
+    assert len(bobbin.answers(channel, thread)) == 2
     await nothing_is_left(bobbin, slack)
 
 

@@ -9,6 +9,7 @@ import pytest
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.test_crashes import at_rest
 
 
 def words(body: dict[str, Any]) -> str:
@@ -150,6 +151,15 @@ async def test_a_question_and_its_additions_in_any_order_are_all_read(
     assert [text for (text,) in asked] == [f"{bobbin.me} remark 0.", *said[1:]]
 
 
+def let_past(slack: Slack, text: str) -> None:
+    """Of the events that are held, deliver those with such words."""
+    sockets = slack._sockets
+    for event_id in list(sockets._held or ()):
+        if text in str(sockets._events[event_id]["event"].get("text")):
+            sockets._held.remove(event_id)  # type: ignore[union-attr]
+            slack.deliver_again(event_id)
+
+
 async def test_a_reply_that_overtakes_the_mention_before_it_is_answered(
     bobbin: Bobbin, slack: Slack, bedrock: Bedrock
 ) -> None:
@@ -158,17 +168,32 @@ async def test_a_reply_that_overtakes_the_mention_before_it_is_answered(
     slack.hold()
     thread = await slack.say(ann, channel, f"{bobbin.me} What's 1+1?")
     await slack.say(ann, channel, "And 3 more added to that?", thread=thread)
-    sockets = slack._sockets
-    for event_id in list(sockets._held or ()):
-        if "3 more" in str(sockets._events[event_id]["event"].get("text")):
-            sockets._held.remove(event_id)  # type: ignore[union-attr]
-            slack.deliver_again(event_id)
+    let_past(slack, "3 more")
     await slack.wait_for(lambda: any(entry.kind == "ack" for entry in slack.log))
     slack.release()
     await bedrock.wait_for(lambda it: bool(it.requests) and "3 more" in words(it.requests[-1].body), 10)
     texts = await bobbin.answered(channel, thread, len(bedrock.requests))
     assert any("5" in text for text in texts)
     assert in_order(words(bedrock.requests[-1].body), "What's 1+1?", "And 3 more added to that?")
+
+
+async def test_talk_before_the_mention_whose_event_comes_while_the_thread_is_read_asks_nothing(
+    bobbin: Bobbin, slack: Slack, bedrock: Bedrock
+) -> None:
+    ann, ben = slack.add_person("Ann Lee"), slack.add_person("Ben Roe")
+    channel = slack.add_channel("general", members=(ann, ben))
+    slack.hold()
+    thread = await slack.say(ben, channel, "The plan has three parts.")
+    await slack.say(ben, channel, "Or four.", thread=thread)
+    await slack.say(ann, channel, f"{bobbin.me} say exactly: five", thread=thread)
+    slack.faults.add("conversations.replies", "hang", seconds=1)
+    let_past(slack, "say exactly")
+    await slack.wait_for(lambda: slack.calls("conversations.replies"))
+    slack.release()
+    assert await bobbin.answered(channel, thread) == ["five"]
+    await at_rest(bobbin)
+    assert len(bobbin.answers(channel, thread)) == len(bedrock.requests) == 1
+    assert in_order(words(bedrock.requests[0].body), "The plan has three parts.", "Or four.", "five")
 
 
 async def test_events_that_come_only_by_redelivery_are_answered(

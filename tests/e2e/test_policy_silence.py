@@ -7,8 +7,10 @@ import pytest
 import pytest_asyncio
 
 from bot.sandbox.scripted import Messages, Scripted
-from tests.e2e.conftest import Bobbin
+from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, read, running, system, words
+
+LONG = "Four score and seven years ago. " * 20
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -77,6 +79,38 @@ async def test_silence_to_whom_it_was_called_by_is_asked_again(
     assert (await scene.answered(thread, count))[-1].startswith("4")
     assert "[[silent]]" not in system(scene.requests[-1])
     assert len(scene.requests) == count + 1
+
+
+class Wavering(Scripted):
+    """Answers, but the second time that it is asked it keeps silent where that is left to it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def answer(self, messages: Messages, system: str) -> str:
+        self.asked += 1
+        silent = self.asked == 2 and "answer it in words" not in system
+        return "[[silent]]" if silent else super().answer(messages, system)
+
+
+@pytest.mark.parametrize("how", ["the stream breaks", "the question is changed"])
+async def test_where_words_stand_already_there_is_no_silence_any_more(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    thread = await scene.joined()
+    monkeypatch.setattr(scene.bedrock, "model", Wavering())
+    monkeypatch.setattr(scene.bedrock, "pace", 0.1)
+    if how == "the stream breaks":
+        scene.bedrock.faults.add("reset", after_events=20)
+    asked = await scene.say(f"say exactly: {LONG}", by=scene.ben, thread=thread)
+    await scene.slack.wait_for(lambda: len(scene.answers(thread)) == 2)
+    scene.bedrock.pace = 0
+    if how == "the question is changed":
+        await scene.slack.edit(scene.ben, scene.channel, asked, f"Ann, say exactly: {LONG}")
+    await scene.slack.wait_for(lambda: shown(scene.answers(thread)[1]).strip() == LONG.strip())
+    await scene.heard()
+    assert scene.outcome() == "answered"
+    assert len(scene.requests) == 1 + 3
 
 
 @pytest.mark.parametrize("how", ["mention", "dm", "only person"])

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.test_crashes import at_rest
+from tests.e2e.test_order import let_past, words
 from tests.pgbouncer import pooled
 from tests.postgres import Server
 
@@ -92,6 +94,26 @@ async def test_two_workers_share_the_threads_and_a_stop_reaches_the_one_that_ans
     ended = [{line["turn"] for line in worker.log if line["event"] == "turn ended"} for worker in workers]
     assert all(ended)
     assert not ended[0] & ended[1]
+
+
+async def test_a_reply_that_another_worker_had_before_the_mention_is_answered_with_it(
+    make: Callable[..., Bobbin], emptied: Callable[[], str], slack: Slack, bedrock: Bedrock
+) -> None:
+    url = emptied()
+    before = await make(DATABASE_URL=url).start()
+    ann = slack.add_person("Ann Lee")
+    channel = slack.add_channel("general", members=(ann,))
+    slack.hold()
+    thread = await slack.say(ann, channel, f"{before.me} What's 1+1?")
+    await slack.say(ann, channel, "And 3 more added to that?", thread=thread)
+    let_past(slack, "3 more")
+    await slack.wait_for(lambda: any(entry.kind == "ack" for entry in slack.log))
+    await before.kill()
+    bobbin = await make(DATABASE_URL=url).start()
+    await asyncio.sleep(max(0.0, float(thread) + 1 - time.time()))  # what is so fresh has no reply
+    slack.release()
+    await bedrock.wait_for(lambda it: bool(it.requests) and "3 more" in words(it.requests[-1].body), 10)
+    await bobbin.answered(channel, thread, len(bedrock.requests))
 
 
 async def test_backup_and_restore_name_the_servers_own_tools_and_these_do_it(

@@ -116,6 +116,22 @@ async def test_a_call_that_fails_never_makes_a_second_message_nor_loses_a_word(
         assert len(bedrock.requests) == number, fault
 
 
+async def test_stopped_while_nobody_knows_whether_a_message_was_made_it_is_the_turns_own(
+    make: Make, slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(SLACK_PACING="off", RECOVERY_SETTLE_SECONDS="2").start()
+    slack.faults.add("chat.startStream", "ratelimited", retry_after=1)  # so it is posted at its end
+    slack.faults.add("chat.postMessage", "reset_after")
+    channel, thread = await ask(bobbin, slack, "say exactly: one two three")
+    await slack.wait_for(lambda: bobbin.answers(channel, thread))
+    await slack.say(slack.message(channel, thread)["user"], channel, "stop", thread=thread)
+    await closed(bobbin)
+    (answer,) = bobbin.answers(channel, thread)
+    assert (shown(answer), below(answer)[0].partition(".")[0]) == ("one two three", "Stopped")
+    assert await bobbin.rows("SELECT ts FROM reply_part") == [(answer["ts"],)]
+    assert await bobbin.rows("SELECT text FROM message WHERE role = 'assistant'") == [("one two three",)]
+
+
 # ---------------------------------------------------------------- people and admins
 
 

@@ -34,8 +34,8 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[Coroutine[Any, Any,
 
     def run(story: Coroutine[Any, Any, None]) -> None:
         loop = _Instant()
-        for module in ("bot.lease", "bot.slack.pacing"):
-            monkeypatch.setattr(f"{module}.monotonic", loop.time)
+        for clock in ("bot.lease.uptime", "bot.slack.pacing.monotonic"):
+            monkeypatch.setattr(clock, loop.time)
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(story)
 

@@ -59,17 +59,17 @@ class Desk:
     def __init__(self, store: Store, slots: int) -> None:
         self.store = store
         self.turns = Waiting(store)
-        self.dispatcher = Dispatcher(store, self.turns, owner="me", slots=slots)
+        self.dispatcher = Dispatcher(store, self.turns, team="T1", owner="me", slots=slots)
         unused: Any = None
         outlets = Outlets(
             self.dispatcher.wake, self.dispatcher.expect, unused, unused, unused, unused, unused
         )
         self.bolt = Listeners(store, Me("T1", "BOT", "B1"), Rules(), outlets).bolt(AsyncWebClient(), "xoxb-1")
 
-    async def ask(self, at: int, thread: int | None = None) -> str:
+    async def ask(self, at: int, thread: int | None = None, team: str = "T1") -> str:
         """Write a DM at this second, in a thread of its own; its ts."""
         ts = f"{1_795_000_000 + at}.000100"
-        key = ThreadKey("T1", "D1", f"{1_795_000_000 + (at if thread is None else thread)}.000100")
+        key = ThreadKey(team, "D1", f"{1_795_000_000 + (at if thread is None else thread)}.000100")
         message = Posted(f"Ev{at}", key, ts, direct=True, author="ANN", text="hi")
         ingested = await self.store.post(message, partial(decide, message, rules=Rules()))
         if ingested.wake:
@@ -116,8 +116,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def desk(path: Path, slots: int = 10) -> AsyncIterator[Desk]:
-    async with open_store(f"sqlite:///{path / 'bobbin.db'}") as store:
+async def desk(path: Path, slots: int = 10, lease: float = 60) -> AsyncIterator[Desk]:
+    async with open_store(f"sqlite:///{path / 'bobbin.db'}", lease=lease) as store:
         made = Desk(store, slots)
         loop = asyncio.create_task(made.dispatcher.run())
         yield made
@@ -133,6 +133,12 @@ async def test_every_conversation_gets_a_slot_at_once_and_one_turn_at_a_time(tmp
         here.answer(first)
         await here.begun(first, second, more)
         assert here.dispatcher.running == 2
+
+
+async def test_what_another_workspace_asks_on_the_same_database_is_left_to_its_own_bobbin(tmp_path: Path):
+    async with desk(tmp_path) as here:
+        await here.ask(1, team="T2")
+        await here.begun(await here.ask(2))
 
 
 async def test_where_slots_are_short_the_next_one_waits_for_an_end(
@@ -180,6 +186,13 @@ async def test_a_turn_that_runs_here_is_ended_at_once(tmp_path: Path):
         here.dispatcher.wake()
         await until(lambda: here.dispatcher.running == 1)
         assert await here.store.claim("other", 10) == []
+
+
+async def test_of_a_turn_whose_lease_a_step_of_the_clock_ended_the_stale_run_gives_way(tmp_path: Path):
+    async with desk(tmp_path, lease=0.1) as here:  # by the store's clock; the run trusts its own for 60 s
+        asked = await here.ask(1)
+        await until(lambda: here.turns.begun[:2] == [asked, asked])
+        await until(lambda: here.dispatcher.running == 1)
 
 
 async def test_a_question_is_claimed_in_the_commit_that_writes_it(
@@ -235,10 +248,10 @@ async def test_a_claim_under_way_when_the_drain_begins_is_drained_too(
     async with desk(tmp_path) as here:
         claim, claiming, go = here.store.claim, asyncio.Event(), asyncio.Event()
 
-        async def slow(owner: str, limit: int) -> list[Turn]:
+        async def slow(owner: str, limit: int, team: str) -> list[Turn]:
             claiming.set()
             await go.wait()
-            return await claim(owner, limit)
+            return await claim(owner, limit, team)
 
         monkeypatch.setattr(here.store, "claim", slow)
         asked = await here.ask(1)
@@ -257,7 +270,7 @@ async def test_goes_on_when_the_database_is_back(tmp_path: Path, monkeypatch: py
     async with desk(tmp_path) as here:
         claim, failed = here.store.claim, asyncio.Event()
 
-        async def fails(owner: str, limit: int) -> list[Turn]:
+        async def fails(owner: str, limit: int, team: str) -> list[Turn]:
             failed.set()
             raise StoreUnavailable("the disk is full")
 
@@ -267,6 +280,20 @@ async def test_goes_on_when_the_database_is_back(tmp_path: Path, monkeypatch: py
             await failed.wait()
         assert here.store.claim == claim
         await here.begun(asked)
+
+
+async def test_a_stop_is_heard_though_nothing_can_be_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with desk(tmp_path) as here:
+        asked = await here.ask(1)
+        await here.begun(asked)
+
+        async def fails(owner: str, limit: int, team: str) -> list[Turn]:
+            raise StoreUnavailable("the line is locked")
+
+        monkeypatch.setattr(here.store, "claim", fails)
+        await here.store.stop(Stopped("Ev", ThreadKey("T1", "D1", asked), "ANN"))
+        here.dispatcher.wake()
+        await until(lambda: here.dispatcher.running == 0)
 
 
 async def test_what_is_done_after_an_ack_is_kept_logged_and_ended():

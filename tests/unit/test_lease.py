@@ -1,6 +1,7 @@
 """The right to work on a turn; the clock is the test's."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from bot.conversation import ThreadKey
 from bot.errors import LeaseLost, StoreUnavailable
-from bot.lease import EDITED, Lease
+from bot.lease import EDITED, Lease, term, uptime
 from bot.ports import Turn
 
 TURN = Turn(
@@ -167,12 +168,42 @@ def test_ended_before_it_is_held_it_ends_at_the_first_wait_and_the_first_reason_
     async def story() -> None:
         held, began = lease(Beats()), now()
         held.end("deleted")
-        held.end("drained")
+        held.end("stopped")
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(hold(held))
         assert (held.ended, round(now() - began)) == ("deleted", 0)
 
     in_no_time(story())
+
+
+@pytest.mark.parametrize("why", ["drained", "lost"])
+def test_while_its_end_is_shown_the_work_can_end_here_and_only_once(in_no_time: InNoTime, why: str):
+    async def story() -> None:
+        held = lease(Beats())
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(slow_to_end(held))
+        assert held.ended == why
+
+    async def slow_to_end(held: Lease) -> None:
+        async with held:
+            held.end("stopped")
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.sleep(1)
+            held.end("deleted")
+            await asyncio.sleep(1)  # what tells people that it was stopped
+            held.end(why)
+            await asyncio.sleep(1)
+
+    in_no_time(story())
+
+
+def test_another_takes_over_only_once_the_last_write_has_settled():
+    assert term(60, 15) == 60
+    assert term(20, 15) == 0.6 * 20 + 15
+
+
+def test_a_clock_that_stands_still_while_the_machine_sleeps_is_not_used():
+    assert abs(uptime() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60
 
 
 def test_what_begins_anew_can_be_ended_for_any_stronger_reason(in_no_time: InNoTime):

@@ -10,7 +10,7 @@ from bot.conversation import ThreadKey
 from bot.errors import SlackLimited
 from bot.events import Posted
 from bot.policy import Rules, decide
-from bot.ports import Store
+from bot.ports import Share, Store
 from bot.waiting import Waiting
 from storage import open_store
 
@@ -47,14 +47,14 @@ async def ask(store: Store, number: int) -> str:
 async def test_nothing_is_shown_while_a_slot_is_free(store: Store):
     board = Board()
     await ask(store, 0)
-    await Waiting(store, board.show_place, lambda: False).look()
+    await Waiting(store, "T1", board.show_place, lambda: False).look()
     assert board.shown == []
 
 
 async def test_places_are_shown_a_few_at_a_time_the_first_of_the_line_first_and_not_again(store: Store):
     board = Board()
     threads = [await ask(store, number) for number in range(7)]
-    waiting = Waiting(store, board.show_place, lambda: True)
+    waiting = Waiting(store, "T1", board.show_place, lambda: True)
     await waiting.look()
     assert board.shown == [(thread, number) for number, thread in enumerate(threads[:5])]
     for _ in range(3):
@@ -66,7 +66,7 @@ async def test_a_place_that_came_over_a_turn_that_had_begun_is_taken_away(store:
     board = Board()
     thread = await ask(store, 0)
     (queued,) = await store.in_line()
-    waiting = Waiting(store, board.show_place, lambda: True)
+    waiting = Waiting(store, "T1", board.show_place, lambda: True)
     board.meanwhile = partial(waiting.claimed, queued.conversation)
     await waiting.look()
     assert board.shown == [(thread, 0), (thread, None)]
@@ -75,7 +75,7 @@ async def test_a_place_that_came_over_a_turn_that_had_begun_is_taken_away(store:
 async def test_a_turn_takes_over_what_is_shown(store: Store):
     board, full = Board(), True
     await ask(store, 0)
-    waiting = Waiting(store, board.show_place, lambda: full)
+    waiting = Waiting(store, "T1", board.show_place, lambda: full)
     await waiting.look()
     (turn,) = await store.claim("me", 1)
     waiting.claimed(turn.conversation)
@@ -88,9 +88,23 @@ async def test_where_slack_wants_fewer_calls_the_rest_is_shown_later(store: Stor
     board = Board()
     for number in range(2):
         await ask(store, number)
-    waiting = Waiting(store, board.show_place, lambda: True)
+    waiting = Waiting(store, "T1", board.show_place, lambda: True)
     board.limited = True
     await waiting.look()
     board.limited = False
     await waiting.look()
     assert [ahead for _, ahead in board.shown] == [0, 1]
+
+
+async def test_of_two_workers_each_shows_its_part_of_the_line_with_its_part_of_the_calls(store: Store):
+    boards = Board(), Board()
+    threads = [await ask(store, number) for number in range(12)]
+    workers = [Waiting(store, "T1", board.show_place, lambda: True) for board in boards]
+    for number, worker in enumerate(workers):
+        worker.share(Share(number, 2))
+    for rounds in range(1, 5):
+        for worker in workers:
+            await worker.look()
+        assert len(boards[0].shown) + len(boards[1].shown) <= 5 * rounds
+    assert sorted(boards[0].shown + boards[1].shown) == [(thread, n) for n, thread in enumerate(threads)]
+    assert len(boards[0].shown) == len(boards[1].shown)

@@ -173,7 +173,8 @@ def test_no_meaning_is_given_to_a_code_that_is_not_known():
         pytest.param({"Retry-After": "7"}, 7, id="said"),
         pytest.param({}, 5, id="unsaid"),
         pytest.param({"Retry-After": "soon"}, 5, id="nonsense"),
-        pytest.param({"Retry-After": "-1"}, 0, id="negative"),
+        pytest.param({"Retry-After": "-1"}, 1, id="negative"),
+        pytest.param({"Retry-After": "0"}, 1, id="at once, which would be a loop"),
     ],
 )
 async def test_a_limit_says_how_long_to_wait(api, server, headers, seconds):

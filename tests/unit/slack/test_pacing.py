@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bot.ports import Share
 from bot.slack.pacing import PER_MINUTE, Pacer
 
 
@@ -151,8 +152,8 @@ def test_replies_that_rewrite_messages_share_the_updates_and_none_waits_for_its_
 def test_workers_together_stay_within_a_tier(in_no_time: Callable[..., None], workers: int):
     async def story() -> None:
         pacers, made = [Pacer() for _ in range(workers)], list[float]()
-        for pacer in pacers:
-            pacer.share(workers)
+        for number, pacer in enumerate(pacers):
+            pacer.share(Share(number, workers))
         talk = (call(pacer, "chat.update", "C1", made) for pacer in pacers for _ in range(60))
         await asyncio.gather(*talk)
         assert workers * (PER_MINUTE["chat.update"] // workers) == most_in(60, made)
@@ -162,11 +163,26 @@ def test_workers_together_stay_within_a_tier(in_no_time: Callable[..., None], wo
     in_no_time(story())
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_together_keep_to_what_slack_takes_in_a_channel(
+    in_no_time: Callable[..., None], workers: int
+):
+    async def story() -> None:
+        pacers, made = [Pacer() for _ in range(workers)], list[float]()
+        for number, pacer in enumerate(pacers):
+            pacer.share(Share(number, workers))
+        talk = (call(pacer, "chat.postMessage", "C1", made) for pacer in pacers for _ in range(5))
+        await asyncio.gather(*talk)
+        assert most_in(workers, made) == workers
+
+    in_no_time(story())
+
+
 def test_where_another_worker_comes_what_was_called_before_still_counts(in_no_time):
     async def story() -> None:
         pacer, made = Pacer(), list[float]()
         await asyncio.gather(*(call(pacer, "chat.update", "C1", made) for _ in range(50)))
-        pacer.share(2)
+        pacer.share(Share(0, 2))
         await call(pacer, "chat.update", "C1", made)
         assert made[-1] - made[0] > 59
 

@@ -23,7 +23,8 @@ NAMES = {
     name
     for path in migrations("sqlite")
     for name in re.findall(r"CREATE TABLE (\w+)\(", path.read_text("utf-8"))
-}
+} - {"worker"}
+"""Who works on a database is nothing that it keeps."""
 CHECKED = {"state": "open", "role": "user", "kind": "answer"}
 """Columns that take some words only."""
 WORDS = 'it\'s "so" \\ %s :x\n\tÄ 漢字 🧵 {n:04}'
@@ -234,15 +235,77 @@ async def test_a_database_that_holds_something_is_left_alone(house: str, server:
         pass
 
 
+async def small(path: Path) -> str:
+    """A database with one row."""
+    await migrated(f"sqlite:///{path}")
+    async with aiosqlite.connect(path) as database:
+        await database.execute("INSERT INTO heard(team_id, heard_at) VALUES ('T1', 1)")
+        await database.commit()
+    return f"sqlite:///{path}"
+
+
+async def test_a_copy_that_was_ended_before_it_could_say_so_says_it_when_given_again(
+    server: str, tmp_path: Path
+) -> None:
+    source = await small(tmp_path / "old.db")
+    counts = await copied(source, server, quiet)
+    assert await copied(source, server, quiet) == counts
+    with psycopg.connect(server) as connection:
+        connection.execute("UPDATE heard SET heard_at = 2")
+    with pytest.raises(StoreInUse, match=r"--to: it is not empty \(heard 1\)"):
+        await copied(source, server, quiet)
+
+
+def once_copied(happens: Callable[[], object]) -> Callable[[str], Any]:
+    """What happens when all was copied, and nothing is checked yet."""
+
+    @contextmanager
+    def progress(words: str) -> Iterator[Callable[[int, int], None]]:
+        if words == "Checking the copy":
+            happens()
+        yield lambda _done, _total: None
+
+    return progress
+
+
+async def test_a_server_that_is_changed_while_it_is_copied_makes_no_copy(server: str, tmp_path: Path) -> None:
+    await copied(await small(tmp_path / "old.db"), server, quiet)
+
+    def change() -> None:
+        with psycopg.connect(server) as connection:
+            connection.execute("UPDATE heard SET heard_at = 2")
+
+    target = f"sqlite:///{tmp_path / 'back.db'}"
+    with pytest.raises(StoreInUse, match=r"--from: it was changed while it was copied \(heard\)"):
+        await copied(server, target, once_copied(change))
+    with pytest.raises(StoreForeign, match="not finished"):
+        async with open_store(target):
+            pass
+
+
+async def test_a_bobbin_that_starts_while_its_server_is_copied_is_noticed(
+    server: str, tmp_path: Path
+) -> None:
+    await copied(await small(tmp_path / "old.db"), server, quiet)
+
+    def start() -> None:
+        with psycopg.connect(server) as worker:
+            worker.execute(
+                "INSERT INTO worker SELECT 'w1', 'T1', CAST(extract(epoch FROM now()) * 1000 AS bigint)"
+            )
+
+    with pytest.raises(StoreInUse, match="--from: a Bobbin is at work"):
+        await copied(server, f"sqlite:///{tmp_path / 'back.db'}", once_copied(start))
+
+
 async def test_neither_end_may_be_in_use(house: str, server: str, tmp_path: Path) -> None:
     async with open_store(house):
         with pytest.raises(StoreInUse, match=r"--from: .*another Bobbin is using it"):
             await copied(house, server, quiet)
-    with (
-        psycopg.connect(server, application_name="bobbin listening"),
-        pytest.raises(StoreInUse, match="--to: a Bobbin is at work"),
-    ):
-        await copied(house, server, quiet)
+    async with open_store(server) as store:
+        await store.present("T1")
+        with pytest.raises(StoreInUse, match="--to: a Bobbin is at work"):
+            await copied(house, server, quiet)
 
 
 async def test_what_is_no_place_to_copy_from_or_to_is_named(house: str, server: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from bot.errors import BadConfiguration, StoreError, StoreForeign, StoreUnavailable
 from storage import migrated, open_store, sqlstates
@@ -33,6 +34,8 @@ QUERIES = {
     "prepared": "SELECT count(*) AS count FROM pg_prepared_statements",
     "unsynced": "SET LOCAL synchronous_commit = off",
     "synced": "SHOW synchronous_commit",
+    "waiting": "SELECT count(*) AS count FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock'",
 }
 NAMED = {name: percent(sql) for name, sql in QUERIES.items()}
 
@@ -80,6 +83,14 @@ async def test_only_what_may_be_lost_in_a_power_cut_does_not_wait_for_the_disk(d
     assert levels == [{"synchronous_commit": "off"}, {"synchronous_commit": "on"}]
     assert await database.jot(add, (1, "one")) == 1
     assert await words(database) == [(1, "one")]
+
+
+async def test_a_commit_waits_for_the_disk_also_where_the_database_is_set_not_to(url: str) -> None:
+    for usual, ours in (("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")):
+        with psycopg.connect(url, autocommit=True) as server:
+            server.execute(f"ALTER DATABASE connector SET synchronous_commit = {usual}".encode())
+        async with opened(url) as database:
+            assert await database.write(ask, "synced") == [{"synchronous_commit": ours}]
 
 
 async def test_what_is_written_is_there_and_what_fails_leaves_nothing(database: Postgres) -> None:
@@ -341,6 +352,28 @@ async def test_a_migration_that_fails_leaves_nothing_behind(database: Postgres) 
     assert await database.migrate(1, "CREATE TABLE a(x integer);")
     assert not await database.migrate(1, "CREATE TABLE a(x integer);")
     assert await database.writable()
+
+
+async def test_a_migration_that_waits_lets_others_through_and_ends_well(
+    database: Postgres, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.postgres._MIGRATE_PAUSE", 0.3)
+
+    async def until_it_waits() -> None:
+        async with asyncio.timeout(10):
+            while not (await database.write(ask, "waiting"))[0]["count"]:  # noqa: ASYNC110  a table
+                await asyncio.sleep(0.01)
+
+    with psycopg.connect(url) as dump, capture_logs() as logs:
+        dump.execute("SELECT count(*) FROM word")  # until its end, nobody may have the table alone
+        migrating = asyncio.ensure_future(database.migrate(1, "ALTER TABLE word ADD COLUMN more text"))
+        for number in range(2):
+            await until_it_waits()
+            await database.write(add, (number, "written meanwhile"))
+        assert not migrating.done()
+    assert await migrating
+    assert "a migration is tried again" in [log["event"] for log in logs]
+    assert (await database.version(), len(await words(database))) == (1, 2)
 
 
 async def test_another_programs_database_is_left_alone(postgres: Any, url: str) -> None:

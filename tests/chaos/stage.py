@@ -17,7 +17,9 @@ from tests.postgres import Server
 SETTLE = 0.5
 _QUIET_SECONDS = 60
 _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0),
-    EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)"""
+    EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM orphan)"""
+"""How many turns are over; whether anything waits, or is to be deleted yet."""
 
 
 @asynccontextmanager

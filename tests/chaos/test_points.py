@@ -23,7 +23,7 @@ def needed(server: Server | None) -> set[str]:
 
 
 @pytest.mark.timeout(300)  # on a busy machine
-@pytest.mark.parametrize(("play", "every"), [(QUESTION, 1), (PEOPLE, 3)], ids=["question", "people"])
+@pytest.mark.parametrize(("play", "every"), [(QUESTION, 1), (PEOPLE, 4)], ids=["question", "people"])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     tmp_path: Path, server: Server | None, play: Play, every: int
 ) -> None:

@@ -30,6 +30,7 @@ LONGEST = (
     "tests/contract/test_store_machine.py",
     "tests/chaos/test_again_points.py",
     "tests/chaos/test_points.py",
+    "tests/chaos/test_play_points.py",
     "tests/chaos/test_on_postgres.py",
     "tests/chaos/test_slack_faults.py",
     "tests/contract/test_store_order.py",
@@ -48,11 +49,24 @@ LONGEST = (
 """Modules that take long, the longest first: begun last, one of them would keep the whole run waiting."""
 APART = (
     "tests/chaos/test_again_points.py",
+    "tests/chaos/test_play_points.py",
     "tests/chaos/test_points.py",
     "tests/chaos/test_on_postgres.py",
     "tests/contract/test_store_order.py",
 )
 """Modules whose few tests each take long and share nothing: they need not be in one process."""
+
+
+ONCE = (
+    "tests/e2e/test_crashes.py",
+    "tests/e2e/test_gaps.py",
+    "tests/e2e/test_http_mode.py",
+    "tests/e2e/test_order.py",
+    "tests/e2e/test_reply_faults.py",
+    "tests/e2e/test_socket.py",
+    "tests/e2e/test_twelve.py",
+)
+"""Modules in which an answer that is waited for in vain is the very thing that must not happen."""
 
 
 class ModuleByModule(LoadScopeScheduling):  # type: ignore[misc]
@@ -76,11 +90,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest modules; of whole processes, what waited in vain is played once more.
 
-    A machine on which much runs at once may stand still for longer than anybody's patience. Where the waiting
-    itself is what is tested (`tests/chaos`), nothing is played again.
+    A machine on which much runs at once may stand still for longer than anybody's patience. Where a lost
+    answer would show as that (`tests/chaos`, and ONCE), nothing is played again. What was, is listed last.
     """
     for item in items:
-        if item.nodeid.startswith(("tests/e2e/", "tests/integration/", "tests/browser/")):
+        patient = item.nodeid.startswith(("tests/e2e/", "tests/integration/", "tests/browser/"))
+        if patient and item.nodeid.partition("::")[0] not in ONCE:
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun="Timeout"))
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))

@@ -5,6 +5,7 @@ from asyncio.subprocess import Process
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bot.prompt import SILENT
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.scripted import Messages, Scripted
 from bot.sandbox.slack import Slack
@@ -52,6 +53,12 @@ class ForkedBobbin(Bobbin):
         self.command = [sys.executable, "-c", START.format(told)]
         return await super().begin(*arguments)
 
+    @property
+    def model(self) -> "Counted":
+        """What answers it."""
+        assert isinstance(self.bedrock.model, Counted)
+        return self.bedrock.model
+
     def colleague(self, number: int) -> "ForkedBobbin":
         """Another worker on the same database, whose points are noted in the same file."""
         folder = self.folder / f"worker{number}"
@@ -68,14 +75,25 @@ class ForkedBobbin(Bobbin):
         return [(float(at), int(pid), name, int(nth), key) for at, pid, name, nth, key in lines]
 
 
+NOT_FOR_YOU = "that is between us."
+"""Words below which the model has nothing to say."""
+
+
 @dataclass
 class Counted(Scripted):
-    """Each call gets a text of its own, so that a stale overwrite shows. `sentences`: how long it is."""
+    """Each call gets a text of its own, so that a stale overwrite shows.
+
+    `sentences`: how long it is; `code`: how many lines of code stand below them.
+    """
 
     sentences: int = 6
+    code: int = 0
     calls: int = field(default=0)
 
     def answer(self, messages: Messages, system: str) -> str:
         """Return a text that no other call gets."""
+        if NOT_FOR_YOU in str(messages[-1]["content"][-1]):
+            return SILENT
         self.calls += 1
-        return " ".join(f"Call {self.calls} says {number}." for number in range(self.sentences))
+        text = " ".join(f"Call {self.calls} says {number}." for number in range(self.sentences))
+        return text + ("\n\n```\n" + f"{self.calls}\n" * self.code + "```") * bool(self.code)

@@ -20,6 +20,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
 from slack_sdk.socket_mode.response import SocketModeResponse
 
 import bot.bedrock
@@ -28,18 +29,24 @@ import bot.slack.parts
 import storage.migrate
 from bot.app import Process
 from bot.errors import LeaseLost, SlackUnreachable
-from bot.ports import PartKind, Request, Store, StreamEvent
+from bot.events import Edited
+from bot.ports import Ingested, PartKind, Request, Store, StreamEvent
 from bot.slack.api import SlackAPI
 from bot.slack.connection import Slack
+from bot.slack.http_mode import HttpMode
+from bot.slack.intake import Envelope, Intake
 from bot.slack.parts import Parts
 from bot.slack.socket import Socket
 from bot.slack.socket_mode import SocketMode
-from storage import turns
+from storage import arrivals, turns
+from storage.connector import Query, Transaction
 from storage.postgres import Postgres
 from storage.sqlite import SQLite
 
-BY_THE_CLOCK = ("extend", "claim", "noted", "present", "sweep", "clock")
+BY_THE_CLOCK = ("extend", "claim", "present", "sweep", "clock")
 """Transactions that come as often as there is time: no points, but for a claim that claimed something."""
+_AGAIN = "_unsynced"
+"""How PostgreSQL jots: by a write, which is the same point."""
 
 
 class Points:
@@ -84,29 +91,37 @@ def install(points: Points) -> None:
 
 def _around_transactions(points: Points) -> None:
     for connector in (SQLite, Postgres):
-        _around_those_of(connector, points)
+        for way in ("write", "jot"):
+            _around_those_of(connector, way, points)
 
 
-def _around_those_of(connector: type[Any], points: Points) -> None:
-    write = connector.write
+def _around_those_of(connector: type[Any], way: str, points: Points) -> None:
+    run = getattr(connector, way)
 
-    @wraps(write)
+    @wraps(run)
     async def pointed(self: Any, transaction: Any, *args: Any, **kwargs: Any) -> Any:
         name = transaction.__name__
-        told = inspect.getcallargs(transaction, *args, **kwargs)
-        said = told.get("message") or told.get("edited") or told.get("deleted")
-        key = str(getattr(said, "event_id", "") or told.get("event_id", ""))
+        if name == _AGAIN:
+            return await run(self, transaction, *args, **kwargs)
         if name in BY_THE_CLOCK:
-            result = await write(self, transaction, *args, **kwargs)
+            result = await run(self, transaction, *args, **kwargs)
             if name == "claim" and result:
                 points.passed("after claim")
             return result
+        key = _event_of(inspect.getcallargs(transaction, *args, **kwargs))
         points.passed(f"before {name}", key)
-        result = await write(self, transaction, *args, **kwargs)
+        result = await run(self, transaction, *args, **kwargs)
         points.passed(f"after {name}", key)
         return result
 
-    connector.write = pointed
+    setattr(connector, way, pointed)
+
+
+def _event_of(told: Mapping[str, Any]) -> str:
+    """The id of the event that a transaction takes in, if it does."""
+    what = next((told[name] for name in ("message", "edited", "deleted", "stopped") if name in told), None)
+    said = what.message if isinstance(what, Edited) else what
+    return str(getattr(said, "event_id", "") or told.get("event_id", ""))
 
 
 def _around_calls(points: Points) -> None:
@@ -133,6 +148,15 @@ def _around_acks(points: Points) -> None:
         points.passed("after ack")
 
     Socket.send_message = pointed  # type: ignore[method-assign]
+    kept = HttpMode._kept
+
+    @wraps(kept)
+    async def answered(self: HttpMode, intake: Intake, envelope: Envelope) -> web.Response:
+        response = await kept(self, intake, envelope)
+        points.passed("before ack")  # after it there is nothing of Bobbin's
+        return response
+
+    HttpMode._kept = answered  # type: ignore[method-assign]
 
 
 def _around_model(points: Points) -> None:
@@ -261,13 +285,16 @@ def _blind_retry() -> None:
     SlackAPI.call = stubborn  # type: ignore[method-assign]
 
 
-def _no_settle() -> None:
+def _no_settle_for_a_call() -> None:
     made = Parts.__init__
 
     def hasty(self: Parts, *arguments: Any, **named: Any) -> None:
         made(self, *arguments, **{**named, "settle": 0.0})
 
     Parts.__init__ = hasty  # type: ignore[method-assign]
+
+
+def _no_settle_after_a_crash() -> None:
     recover = turns.recover
     turns.recover = lambda settle: recover(0)
 
@@ -296,12 +323,22 @@ def _never_merged() -> None:
     condensing.alternate = tuple
 
 
+def _edit_unanswered() -> None:
+    def unanswered(turn: int, author: str) -> Transaction[Ingested]:
+        yield Query("now")
+        return Ingested("edited")
+
+    arrivals._outdated = unanswered
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "ack before commit": _ack_before_commit,
     "no reconcile": _no_reconcile,
     "blind retry of a create": _blind_retry,
-    "no settle time": _no_settle,
+    "no settle time for a call": _no_settle_for_a_call,
+    "no settle time after a crash": _no_settle_after_a_crash,
     "stale owner deletes": _stale_owner_deletes,
     "only the last message sent": _last_message_only,
     "no merge": _never_merged,
+    "a changed question is not answered anew": _edit_unanswered,
 }

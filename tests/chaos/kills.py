@@ -1,4 +1,4 @@
-"""The kill loop: SIGKILL, and SIGSTOP past the lease, at random moments while people ask.
+"""The kill loop: SIGKILL, and SIGSTOP past the lease, at random moments while people ask and think again.
 
 Everything random comes from one seed, which is told, so that a round can be played again. The machine's own
 timing stays what it is: a seed gives the same people, words, faults and moments, not the same interleaving.
@@ -8,13 +8,15 @@ import asyncio
 import random
 import signal
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from tests.chaos.forked import ForkedBobbin
-from tests.chaos.history import questions, violations
+from tests.chaos.history import violations
+from tests.chaos.record import recorded
 from tests.chaos.stage import all_quiet, stage
 from tests.e2e.conftest import by_requests
 
@@ -40,6 +42,10 @@ FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 FAULTY = 0.3
 """In so many of the rounds."""
 FROZEN = 0.2
+CHANGES = 0.25
+"""After so many of the questions somebody edits, deletes, stops, or wants another answer."""
+STOP_WITHIN = 0.5
+"""Seconds for which somebody looks for the button."""
 _BY_REQUESTS = 0.5
 """So many of the stages are in HTTP mode."""
 
@@ -53,6 +59,7 @@ class Tally:
     kills: int = 0
     freezes: int = 0
     questions: int = 0
+    changes: Counter[str] = field(default_factory=Counter)
     turns: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
@@ -62,6 +69,7 @@ class Tally:
         self.kills += other.kills
         self.freezes += other.freezes
         self.questions += other.questions
+        self.changes += other.changes
         self.turns += other.turns
         self.wrong += other.wrong
         self.recoveries += other.recoveries
@@ -72,7 +80,7 @@ class Tally:
         middle, late = quick[len(quick) // 2], quick[int(len(quick) * 0.95)]
         return [
             f"seed {self.seed}: {self.kills} kills or restarts, {self.freezes} freezes past the lease",
-            f"{self.questions} questions, turns {dict(self.turns)}",
+            f"{self.questions} questions, changes {dict(self.changes)}, turns {dict(self.turns)}",
             f"recovery after a kill: median {middle:.2f} s, p95 {late:.2f} s, longest {quick[-1]:.2f} s",
             f"violations: {len(self.wrong)}",
             *self.wrong[:20],
@@ -127,16 +135,15 @@ async def _on_one_stage(folder: Path, rounds: int, seed: str) -> Tally:
                 tally.recoveries += [monotonic() - began] * cut_off
         bobbin.slack.faults.clear()
         await crowd.answered()
-        tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
-        tally.questions = len(questions(bobbin))
-        tally.turns = Counter(
-            dict(await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state"))
-        )
+        await crowd.judged(tally, seed)
     return tally
 
 
 class Crowd:
-    """Three people who ask in two channels and a DM, in new threads and old ones."""
+    """Three people who ask in two channels and a DM, in new threads and old ones, and change their minds.
+
+    They edit and delete what they asked, press Stop, and have answers given again.
+    """
 
     def __init__(self, bobbin: ForkedBobbin, chance: random.Random) -> None:
         slack = bobbin.slack
@@ -144,7 +151,10 @@ class Crowd:
         self._people = [slack.add_person(name) for name in ("Ann Lee", "Ben Ode", "Cem Kar")]
         self._channels = [slack.add_channel(name, members=self._people) for name in ("general", "random")]
         self._threads: list[tuple[str, str]] = []
+        self._asked: list[tuple[str, str, str]] = []
         self._said = 0
+        self._clicks: set[asyncio.Task[Any]] = set()
+        self._changes: Counter[str] = Counter()
 
     async def speak(self) -> None:
         """Say one to three things; now and then an event comes twice, late, or out of order."""
@@ -152,19 +162,89 @@ class Crowd:
         slack.deliver_twice(on=chance.random() < 0.15)
         slack.shuffle(chance.randrange(10**6) if chance.random() < 0.2 else None)
         for _ in range(chance.randint(1, 3)):
-            self._said += 1
-            person = chance.choice(self._people)
-            words = f"{self._bobbin.me} question {self._said}?"
-            if self._threads and chance.random() < 0.5:
-                channel, thread = chance.choice(self._threads)
-                await slack.say(person, channel, words, thread=thread)
-            elif chance.random() < 0.3:
-                channel = slack.dm(person)
-                self._threads.append((channel, await slack.say(person, channel, words)))
-            else:
-                channel = chance.choice(self._channels)
-                self._threads.append((channel, await slack.say(person, channel, words)))
+            await self._ask()
+            if chance.random() < CHANGES:
+                await chance.choice((self._edit, self._edit, self._delete, self._stop, self._again))()
 
     async def answered(self) -> None:
         """Wait until nothing waits any more."""
-        await all_quiet(self._bobbin, 1)
+        await asyncio.gather(*self._clicks)
+        await all_quiet(self._bobbin, 0)  # a question that is deleted at once has no turn
+
+    async def judged(self, tally: Tally, seed: str) -> None:
+        """Enter what came of it all, at rest."""
+        bobbin = self._bobbin
+        tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
+        tally.questions = len((await recorded(bobbin)).questions())
+        tally.changes = self._changes
+        tally.turns = Counter(
+            dict(await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state"))
+        )
+
+    async def _ask(self) -> None:
+        chance, slack = self._chance, self._bobbin.slack
+        self._said += 1
+        person = chance.choice(self._people)
+        words = f"{self._bobbin.me} question {self._said}?"
+        threads = [(channel, ts) for channel, ts in self._threads if self._stands(channel, ts)]
+        if threads and chance.random() < 0.5:
+            channel, thread = chance.choice(threads)
+            self._asked.append((person, channel, await slack.say(person, channel, words, thread=thread)))
+            return
+        channel = slack.dm(person) if chance.random() < 0.3 else chance.choice(self._channels)
+        ts = await slack.say(person, channel, words)
+        self._threads.append((channel, ts))
+        self._asked.append((person, channel, ts))
+
+    def _stands(self, channel: str, ts: str) -> bool:
+        return ts in self._bobbin.slack.workspace.channels[channel].messages
+
+    def _one(self) -> tuple[str, str, str]:
+        """Of the newest questions one: it waits, or it is being answered, or it was just now."""
+        return self._chance.choice(self._asked[-4:])
+
+    async def _edit(self) -> None:
+        person, channel, ts = self._one()
+        if self._shown(channel, ts):
+            self._said += 1
+            self._changes["edits"] += 1
+            words = f"{self._bobbin.me} rather tell me about matter {self._said}"
+            await self._bobbin.slack.edit(person, channel, ts, words)
+
+    async def _delete(self) -> None:
+        person, channel, ts = self._one()
+        if self._shown(channel, ts):
+            self._changes["deletions"] += 1
+            await self._bobbin.slack.delete(person, channel, ts)
+
+    def _shown(self, channel: str, ts: str) -> bool:
+        messages = self._bobbin.slack.workspace.channels[channel].messages
+        return messages.get(ts, {}).get("subtype") is None and ts in messages
+
+    async def _stop(self) -> None:
+        """Press Stop where the button is, should it show soon."""
+        slack = self._bobbin.slack
+        with suppress(TimeoutError):
+            channel, thread = await slack.wait_for(self._stoppable, STOP_WITHIN)
+            await slack.stop(self._people[0], channel, thread)
+            self._changes["stops"] += 1
+
+    def _stoppable(self) -> tuple[str, str] | None:
+        for channel, thread in reversed(self._threads):
+            session = self._bobbin.slack.status(channel, thread)
+            if session.status == "processing" and not session.text and self._stands(channel, thread):
+                return channel, thread
+        return None
+
+    async def _again(self) -> None:
+        """Choose the newest answer of a thread, who asked there last; nobody waits for what comes of it."""
+        person, channel, ts = self._one()
+        if not self._shown(channel, ts):
+            return
+        slack = self._bobbin.slack
+        thread = slack.message(channel, ts).get("thread_ts", ts)
+        if answers := self._bobbin.answers(channel, thread):
+            click = asyncio.ensure_future(slack.shortcut(person, "answer_again", channel, answers[-1]["ts"]))
+            self._clicks.add(click)
+            self._changes["again"] += 1
+            click.add_done_callback(self._clicks.discard)

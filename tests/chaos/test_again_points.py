@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.points import Play, answered_again, changed_meanwhile, singles
+from tests.chaos.plays import AGAIN, CHANGED, Play
+from tests.chaos.points import reached, singles
 from tests.postgres import Server
 
 
 @pytest.mark.timeout(300)  # on a busy machine
-@pytest.mark.parametrize("play", [changed_meanwhile, answered_again])
+@pytest.mark.parametrize("play", [CHANGED, AGAIN], ids=lambda play: play.name)
 async def test_a_kill_at_any_point_leaves_one_whole_answer_to_the_question_as_it_is(
     tmp_path: Path, server: Server | None, play: Play
 ) -> None:
-    whole, *killed = await singles(tmp_path, play, server, every=3)
-    assert whole.wrong == []
-    assert {run.kills: run.wrong for run in killed if run.wrong} == {}
+    _, *killed = runs = await singles(tmp_path, play, server, every=4)
+    assert {run.kills: run.wrong for run in runs if run.wrong} == {}
+    assert reached(killed) >= 0.9

@@ -11,7 +11,8 @@ import pytest
 
 from tests.chaos.faults import UNDISTURBED, played, pool
 from tests.chaos.kills import Tally
-from tests.chaos.points import one_question, singles
+from tests.chaos.plays import QUESTION
+from tests.chaos.points import singles
 from tests.chaos.test_points import needed
 from tests.chaos.test_poison import given_up
 from tests.chaos.test_slack_faults import UNPACED_ROWS
@@ -27,10 +28,10 @@ def seed() -> int:
 
 
 def well(tally: Tally) -> None:
-    """Nothing was lost, nothing doubled, and all was answered."""
+    """Nothing was lost, nothing doubled, and all was answered but what somebody ended."""
     print(*tally.lines(), sep="\n")  # noqa: T201  shown where the test fails: the seed plays it again
     assert tally.wrong == []
-    assert tally.turns["answered"] == tally.turns.total() > 0
+    assert tally.turns["answered"] + tally.turns["cancelled"] == tally.turns.total() > 0
 
 
 async def test_workers_that_are_killed_and_frozen_lose_nothing_and_double_nothing(
@@ -57,7 +58,7 @@ async def test_a_release_worker_by_worker_with_a_migration_and_back_loses_nothin
 
 
 async def test_a_kill_at_any_point_leaves_one_whole_answer(tmp_path: Path, postgres: Server) -> None:
-    whole, *killed = await singles(tmp_path, one_question, postgres, every=6)
+    whole, *killed = await singles(tmp_path, QUESTION, postgres, every=6)
     assert whole.wrong == []
     assert {name for name, _ in whole.passed} >= needed(postgres)
     assert {run.kills: run.wrong for run in killed if run.wrong} == {}

@@ -1,4 +1,7 @@
-"""Every Slack call that Bobbin makes, under every fault that can befall it: each row ends as it should.
+"""Every Slack call that makes an answer, under every fault that can befall it: each row ends as it should.
+
+Calls beside an answer (private notes, files, deletions, the start, a gap) have their faults in
+`test_slack_acts.py`, `tests/e2e/test_reply_faults.py` and `tests/e2e/test_gaps.py`.
 
 The rows are played many at once; each is a test of its own.
 """
@@ -24,6 +27,7 @@ SHOWING = {
     "conversations.replies": "joining late",
     "assistant.threads.setStatus": "stream",
     "agents.sessions.setStatus": "direct",
+    "agents.sessions.rename": "direct",
     "reactions.add": "eyes",
     "reactions.remove": "eyes",
 }
@@ -113,11 +117,27 @@ UNPACED_ROWS: dict[str, Play] = {
     },
     **{f"{method}, {fault}": partial(once, method, fault) for method in SHOWING for fault in FAULTS},
 }
+OTHER_KINDS = {
+    "chat.startStream": "unknown error",
+    "chat.appendStream": "502",
+    "chat.stopStream": "503 after the effect",
+    "chat.postMessage": "reset before",
+    "chat.update": "reset after",
+    "users.info": "hang",
+    "conversations.replies": "html",
+    "assistant.threads.setStatus": "late",
+    "agents.sessions.setStatus": "hang",
+    "agents.sessions.rename": "502",
+    "reactions.add": "reset before",
+    "reactions.remove": "html",
+}
+"""Each kind that is not tried for long with every method, with one at least."""
 PACED_ROWS: dict[str, Play] = {
     f"{method}, {fault} for long": partial(lasting, method, fault)
     for method in SHOWING
-    for fault in ("429", "500", "malformed")
+    for fault in ("429", "500", "malformed", OTHER_KINDS[method])
 }
+assert {*OTHER_KINDS.values()} == {*FAULTS} - {"429", "500", "malformed"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,13 +3,11 @@
 import asyncio
 import random
 import signal
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.chaos.forked import ForkedBobbin
-from tests.chaos.history import questions, violations
 from tests.chaos.kills import FAULTS, FAULTY, FROZEN, LEASE, ROUNDS_ON_ONE_STAGE, Crowd, Tally
 from tests.chaos.stage import stage
 from tests.postgres import Server
@@ -160,8 +158,4 @@ async def _judged(bobbin: ForkedBobbin, crowd: Crowd, tally: Tally, seed: str) -
         tally.wrong = [f"stage {seed}: NEVER AT REST: {row}" for row in await bobbin.rows(_WAITING)]
         tally.wrong += ["NEVER AT REST"]
         return
-    tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
-    tally.questions = len(questions(bobbin))
-    tally.turns = Counter(
-        dict(await bobbin.rows("SELECT state, count(*) FROM turn WHERE seq > 0 GROUP BY state"))
-    )
+    await crowd.judged(tally, seed)

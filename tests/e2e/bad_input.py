@@ -152,11 +152,16 @@ UNPARSABLE: Mapping[str, str] = {
     "number": "1",
     "deep-list": "[" * 1500 + "]" * 1500,
     "deep-object": '{"event": ' + '{"a":' * 1500 + "1" + "}" * 1501,
+    **{f"list-{depth}-deep": "[" * depth + "]" * depth for depth in (950, 1000)},
+    **{
+        f"blocks-{depth}-deep": '{"event": {"type": "message", "blocks": ' + "[" * depth + "]" * depth + "}}"
+        for depth in (950, 1000)
+    },
     "long-number": '{"event": ' + "9" * 5000 + "}",
     "no-json": '{"event": {]}',
     "control": '{"event": "\x00"}',
 }
-"""Payloads, by the id of their envelope, on which a parser fails or which are no objects."""
+"""Payloads, by the id of their envelope, on which a parser fails or nearly does, or which are no objects."""
 
 
 @dataclass(frozen=True)

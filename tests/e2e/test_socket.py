@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from bot.sandbox.slack import Slack
+from bot.slack.socket import PING_SECONDS, PINGS_UNANSWERED
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
 
@@ -33,6 +34,10 @@ async def quick(make: Callable[..., Bobbin]) -> Bobbin:
     bobbin = make(SLACK_PACING="off")
     bobbin.command = [sys.executable, "-c", QUICK]
     return await bobbin.start()
+
+
+def test_a_silent_socket_is_replaced_before_slack_delivers_for_the_second_time() -> None:
+    assert PING_SECONDS * (PINGS_UNANSWERED + 1) <= 20  # a minute before the second try
 
 
 def connected(slack: Slack) -> list[int]:

@@ -73,6 +73,7 @@ class SlackReply:
         self._shown = 0  # characters of the text that people see
         self._streamed = Streamed()  # the part that is streamed
         self._left_open = False  # its stream, by a reply that was halted
+        self._resumed = not turn.resumed  # an earlier try left nothing that is not taken up
         self._before = ""  # what an earlier try showed: it stands until the new text is as long
         self._earlier = ""  # what was answered earlier: it stands until there is new text
         self._seen: dict[str, str] = {}
@@ -112,6 +113,7 @@ class SlackReply:
     async def resume(self) -> None:
         """Take up what an earlier try of this turn has shown: its messages are rewritten."""
         await self._parts.take_over()
+        self._resumed = True
         if self._parts.made:
             self._go("rewrite")
 
@@ -157,6 +159,8 @@ class SlackReply:
     async def stop(self, note: str) -> tuple[str, ...]:
         """Leave what was shown as it stands, and say why it ends there."""
         await self._end_writer(quietly=True)
+        if not self._resumed:  # ended before that was done: a stream may have been left open
+            await self.resume()
         if await self._parts.settled():
             self._go("rewrite")  # what that message shows is not known: all that the model said until now
         else:

@@ -13,6 +13,7 @@ import structlog
 
 from bot import signals, trail
 from bot.errors import (
+    LeaseLost,
     SlackError,
     SlackGone,
     SlackLimited,
@@ -237,10 +238,18 @@ class Parts:
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
-            await asyncio.wait({making}, timeout=_CUT_OFF_SECONDS)
+            await asyncio.wait({making}, timeout=self._cut_off())
             making.cancel()
             await asyncio.gather(making, return_exceptions=True)
             raise
+
+    def _cut_off(self) -> float | None:
+        """How long the call may go on: to its end where the turn is somebody else's, who must not miss it."""
+        try:
+            self._check()
+        except LeaseLost:
+            return None
+        return _CUT_OFF_SECONDS
 
     async def _call_and_record(self, method: str, kind: PartKind, arguments: Mapping[str, Any]) -> str:
         if self.creating:  # what became of an earlier call could not be found out

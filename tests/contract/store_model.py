@@ -221,6 +221,8 @@ class Memory:
         here = self.conversations.get(root)
         if ts in self.tombstones or (here is None and not said.summons):
             return
+        if here is not None and here.backfill and not said.summons and not self._called_before(root, ts):
+            return  # it comes when the thread is read
         if here is None:
             backfill = ts != root or said.edit_ts != ""
             here = self.conversations[root] = KeptConversation(backfill)
@@ -247,6 +249,9 @@ class Memory:
             turn = self.turns[known.turn] if known.turn and known.addressed and not waits else KeptTurn("")
             if turn.state == "open" and turn.stop is None and not same_words(before, said.text):
                 turn.anew = True
+
+    def _called_before(self, root: str, ts: str) -> bool:
+        return any(said.root == root and said.summons and at < ts for at, said in self.messages.items())
 
     def _call(self, known: KeptMessage, *, calls: bool) -> bool:
         """Whether it waits now."""

@@ -48,25 +48,26 @@ async def main(what: str, rounds: int, seed: int, *, database: str, workers: int
             case "soak", _:
                 tally = await soak(place, server, turns=rounds, seed=seed)
             case "pairs", _:
-                runs = [
-                    await pairs(place / play.name, play, server, every=every, at_once=8)
-                    for play, every in ((play, 1 if play is QUESTION else _SAMPLED) for play in PLAYS)
-                ]
+                wrong: list[str] = []
+                for play in PLAYS:
+                    every = 1 if play is QUESTION else _SAMPLED
+                    runs = await pairs(place / play.name, play, server, every=every, at_once=8)
+                    wrong += _told(play.name, runs)
+                return wrong
             case _:
-                runs = [await singles(place / play.name, play, server) for play in PLAYS]
-        if what in ("pairs", "points"):
-            return _told([run for each in runs for run in each])
+                runs = [run for play in PLAYS for run in await singles(place / play.name, play, server)]
+                return _told(what, runs)
         print(*tally.lines(), sep="\n")
         return tally.wrong
 
 
-def _told(runs: list[Run]) -> list[str]:
+def _told(what: str, runs: list[Run]) -> list[str]:
     """Tell what came of crash points; the violations."""
     asked = [run for run in runs if run.kills]
     happened = round(reached(asked) * len(asked))
     wrong = [f"{run.kills}: {wrong}" for run in runs for wrong in run.wrong]
     print(
-        f"{len(asked)} crash points or pairs of them, {happened} reached, {len(wrong)} violations",
+        f"{what}: {len(asked)} crash points or pairs of them, {happened} reached, {len(wrong)} violations",
         *wrong,
         sep="\n",
     )

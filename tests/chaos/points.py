@@ -59,7 +59,8 @@ async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Ser
             quiet.cancel()
             if end.result() != -signal.SIGKILL:
                 result.wrong.append(f"the process ended by itself: {end.result()}")
-                break
+                played.cancel()
+                return result  # its database may have no tables yet
             result.happened += 1
         result.wrong += await violations(bobbin)
         last = bobbin.passed()[-1][1]

@@ -5,13 +5,13 @@ It refuses to run as root; then it runs as the user `postgres`.
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.postgres import Server, wait_until_up
 
 CONNECTIONS = 5
@@ -39,9 +39,7 @@ def pooled(server: Server, name: str) -> Iterator[str]:
     program = shutil.which("pgbouncer", path=f"{os.defpath}:/usr/sbin")
     assert program is not None, "the tests need PgBouncer: apt-get install pgbouncer"
     folder = Path(tempfile.mkdtemp(prefix="bobbin-pgbouncer-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (folder / "users").write_text('"postgres" ""\n')
     settings = _SETTINGS.format(server=server.port, port=port, folder=folder, connections=CONNECTIONS)
     (folder / "pgbouncer.ini").write_text(settings)

@@ -6,7 +6,6 @@ It refuses to run as root; then it runs as the user `postgres`, as Debian's pack
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
+
+from tests.ports import free_port
 
 _SECONDS = 60
 
@@ -57,7 +58,7 @@ class Server:
             shutil.chown(folder, "postgres")
         _command("initdb", "-D", folder / "d", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8",
                  "--locale=C.UTF-8")  # fmt: skip
-        server = cls(folder, _free_port())
+        server = cls(folder, free_port())
         (folder / "fsync").write_text("on" if durable else "off")
         server.go()
         _watch(server, os.getpid())
@@ -112,12 +113,6 @@ def _words(program: str, *arguments: str | Path) -> list[str]:
 def _command(program: str, *arguments: str | Path) -> None:
     done = subprocess.run(_words(program, *arguments), cwd="/", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def wait_until_up(url: str) -> None:

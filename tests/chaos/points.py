@@ -53,12 +53,13 @@ async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Ser
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if kill is not None and not end.done():  # the last point comes after all is quiet
                 await asyncio.wait([end], timeout=0.5)
-            if not end.done() or kill is None:
+            if not end.done():
                 await quiet
                 break
             quiet.cancel()
             if end.result() != -signal.SIGKILL:
-                result.wrong.append(f"the process ended by itself: {end.result()}")
+                last_words = (bobbin.folder / "bobbin.log").read_text().splitlines()[-1:]
+                result.wrong.append(f"the process ended by itself: {end.result()}, {last_words}")
                 played.cancel()
                 return result  # its database may have no tables yet
             result.happened += 1

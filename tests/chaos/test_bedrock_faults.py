@@ -23,8 +23,8 @@ from bot.slack.blocks import TRY_AGAIN
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene
 from tests.e2e.test_errors import buttons, visible
-from tests.e2e.test_process import free_port
 from tests.e2e.test_reply import below
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -28,7 +28,8 @@ from tests.contract.conftest import Talk
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene
 from tests.e2e.test_crashes import at_rest
-from tests.e2e.test_process import becomes, free_port, get, logged
+from tests.e2e.test_process import becomes, get, logged
+from tests.ports import free_port
 
 START = """
 import sys

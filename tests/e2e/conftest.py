@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
+from tests.ports import free_port
 from tests.processes import ROOT, Fork, launcher
 
 
@@ -212,14 +212,11 @@ def _rows(url: str, sql: str) -> list[tuple[Any, ...]]:
 
 def by_requests(slack: Slack) -> dict[str, str]:
     """The settings of a Bobbin in HTTP mode, on a free port."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = str(held.getsockname()[1])
     return {
         "SLACK_APP_TOKEN": "",
         "SLACK_SIGNING_SECRET": slack.signing_secret,
         "HOST": "127.0.0.1",
-        "PORT": port,
+        "PORT": str(free_port()),
     }
 
 

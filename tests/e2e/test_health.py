@@ -12,7 +12,8 @@ from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
-from tests.e2e.test_process import becomes, free_port, get, logged
+from tests.e2e.test_process import becomes, get, logged
+from tests.ports import free_port
 
 Make = Callable[..., Bobbin]
 

@@ -17,7 +17,8 @@ from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin, by_requests
 from tests.e2e.scene import Scene
-from tests.e2e.test_process import ended, free_port, get
+from tests.e2e.test_process import ended, get
+from tests.ports import free_port
 from tests.processes import ROOT
 
 Make = Callable[..., Bobbin]

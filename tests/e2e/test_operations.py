@@ -9,7 +9,8 @@ from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
 from tests.e2e.test_crashes import at_rest
 from tests.e2e.test_errors import failed, visible
-from tests.e2e.test_process import LONG, becomes, free_port, get, logged
+from tests.e2e.test_process import LONG, becomes, get, logged
+from tests.ports import free_port
 
 Make = Callable[..., Bobbin]
 

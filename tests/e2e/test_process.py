@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from tests.e2e.conftest import Bobbin, shown
+from tests.ports import free_port
 
 LONG = "Four score and seven years ago. " * 12
 Make = Callable[..., Bobbin]
@@ -37,12 +37,6 @@ async def logged(bobbin: Bobbin, words: str) -> None:
     async with asyncio.timeout(30):
         while words not in (bobbin.folder / "bobbin.log").read_text():  # noqa: ASYNC110  a file tells nobody
             await asyncio.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def get(port: int, path: str, method: str = "GET") -> tuple[int, Any]:

@@ -26,8 +26,9 @@ from tests.e2e.conftest import Bobbin
 from tests.e2e.doctor import PROFILE, ControlPlane, examined, run
 from tests.e2e.scene import Scene
 from tests.e2e.test_errors import failed
-from tests.e2e.test_process import becomes, ended, free_port, logged
+from tests.e2e.test_process import becomes, ended, logged
 from tests.e2e.test_window import thread_of, turn
+from tests.ports import free_port
 
 Make = Callable[..., Bobbin]
 

@@ -227,6 +227,7 @@ _STEPS: Mapping[str, str] = {
     "refused": "Slack refused: {}",
     "adopted": "message {} was found in the thread and taken over",
     "not made": "the message that {} may have made was looked for: it is not there",
+    "late": "message {} came after all by a call that was taken for lost, and is deleted",
     "unaccounted": "{} more messages of Bobbin stand there that no turn accounts for",
     "not growing": "not shown as it grows, only at its end ({})",
     "not shown": "the end could not be shown: {}",

@@ -27,6 +27,7 @@ What = Literal[
     "refused",  # detail: method and Slack's code
     "adopted",  # a message of an earlier try was found in the thread; detail: its ts
     "not made",  # it was looked for, and is not there; detail: method
+    "late",  # a message came by a call that was taken for lost, and is deleted; detail: its ts
     "unaccounted",  # messages of Bobbin's that no turn accounts for; detail: how many
     "not growing",  # it is shown at its end only; detail: why
     "not shown",

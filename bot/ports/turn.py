@@ -205,7 +205,7 @@ class Finish:
     reason: str = ""
     error: str = ""
     surplus: tuple[str, ...] = field(default=())
-    """ts of parts that show nothing of the answer any more: deleted once the turn is closed."""
+    """ts of messages that show nothing of the answer: deleted once the turn is closed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,10 @@ class Parts:
         self.creating = False
         """A call that makes a message is under way: whether it took effect is not known yet."""
         self._attaching = False
+        self._searched = ""
+        """From which ts on the thread was searched for what a lost call made."""
+        self._met: set[str] = set()
+        """What was found there."""
 
     @property
     def uncertain(self) -> bool:
@@ -91,6 +95,24 @@ class Parts:
             await self._record(stray, "answer")
         if self.made:
             await self.end_stream(self.made[-1])
+
+    async def late(self) -> tuple[str, ...]:
+        """What a call that was taken for lost has made all the same, since the thread was searched for it.
+
+        It came later than such effects come. The answer stands without it: something else was made instead.
+        """
+        if not self._searched:
+            return ()
+        try:
+            unknown = await self._unaccounted(after=self._searched)
+        except SlackError as error:
+            _log.info("the thread was not searched again", turn=self._turn.id, reason=str(error))
+            return ()
+        late = tuple(ts for ts in unknown if ts not in self._met)
+        for ts in late:
+            _log.warning("a message came by a call that was taken for lost", turn=self._turn.id, ts=ts)
+            trail.note("late", ts)
+        return late
 
     async def start_stream(self, text: str) -> str:
         """Begin a streamed message; its ts."""
@@ -303,11 +325,9 @@ class Parts:
     async def _stray(self) -> str | None:
         """The message of this turn that is recorded nowhere, if there is one."""
         newest = max([self._turn.newest_ts, *self.made])
-        own = await self._history.own(self._turn.thread, after=newest)
-        known = await self._store.accounted(self._turn.thread)
-        # What has files shows no text of the answer.
-        texts = [message for message in own if not message.get("files")]
-        strays = [str(message["ts"]) for message in texts if message["ts"] not in known]
+        strays = await self._unaccounted(after=newest)
+        self._searched = self._searched or newest
+        self._met.update(strays)
         if (more := len(strays) - 1) > 0:
             _log.warning("messages of mine that no turn accounts for", turn=self._turn.id, count=len(strays))
             signals.tell(signals.Happened("unaccounted", times=more))
@@ -317,6 +337,14 @@ class Parts:
             return None
         trail.note("adopted", strays[0])
         return strays[0]
+
+    async def _unaccounted(self, after: str) -> list[str]:
+        """Bobbin's messages in the thread that are recorded nowhere, oldest first."""
+        own = await self._history.own(self._turn.thread, after=after)
+        known = await self._store.accounted(self._turn.thread)
+        # What has files shows no text of the answer.
+        texts = [message for message in own if not message.get("files")]
+        return [str(message["ts"]) for message in texts if message["ts"] not in known]
 
 
 def _title(file: Any) -> str:

@@ -168,7 +168,7 @@ class SlackReply:
         if not self._text:
             # Nothing of this try is seen; what an earlier process showed stands as it left it.
             await self._status.clear(settle=self._parts.settle)
-            return ()
+            return await self._parts.late()
         return await self._close(blocks.footer([note]))
 
     async def fail(self, error: BobbinError) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ class SlackReply:
         await self._status.settle()
         await self._parts.post(error.said, below, kind="error")
         await self._status.clear(settle=self._parts.settle)
-        return ()
+        return await self._parts.late()
 
     async def halt(self) -> None:
         """Stop writing at once, in the middle of a call."""
@@ -377,7 +377,7 @@ class SlackReply:
             _log.info("the reply was deleted while it was written", turn=self._turn.id)
         await self._status.clear(by_stream=self._way == "closed", settle=self._parts.settle)
         self._go("closed")
-        return surplus
+        return surplus + await self._parts.late()
 
     async def _end_stream(self, below: Sequence[blocks.Block]) -> None:
         """Stop the stream with the rest of the text, in as many messages as that takes."""

@@ -23,7 +23,7 @@ from tests.postgres import Server
 from tests.processes import end_launcher
 
 _SAMPLED = 8
-"""Of the pairs of points of a longer play, every so many-th first and second one."""
+"""Of the pairs of points of a longer play, every so many-th first and second one; another seed, others."""
 PARTS = ("kills", "points", "pairs", "soak", "ledger", "restarts")
 
 
@@ -51,7 +51,7 @@ async def main(what: str, rounds: int, seed: int, *, database: str, workers: int
                 wrong: list[str] = []
                 for play in PLAYS:
                     every = 1 if play is QUESTION else _SAMPLED
-                    runs = await pairs(place / play.name, play, server, every=every, at_once=8)
+                    runs = await pairs(place / play.name, play, server, every=every, seed=seed, at_once=8)
                     wrong += _told(play.name, runs)
                 return wrong
             case _:

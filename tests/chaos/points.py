@@ -92,22 +92,29 @@ async def singles(
     server: Server | None = None,
     *,
     every: int = 1,
+    seed: int = 0,
     names: Collection[str] = (),
     at_once: int = 6,
 ) -> list[Run]:
-    """Die once at each point of the play; or only at every so many-th, or at those of these names."""
+    """Die once at each point of the play; or only at every so many-th, or at those of these names.
+
+    The seed says with which of them it begins.
+    """
     whole = await run(folder / "whole", play, server=server)
     points = [point for point in whole.passed if not names or point[0] in names]
-    return [whole, *await _all(folder, play, [(point,) for point in points[::every]], server, at_once)]
+    return [whole, *await _all(folder, play, [(point,) for point in points[seed % every :: every]], server, at_once)]
 
 
 async def pairs(
-    folder: Path, play: Play, server: Server | None = None, *, every: int = 1, at_once: int = 6
+    folder: Path, play: Play, server: Server | None = None, *, every: int = 1, seed: int = 0, at_once: int = 6
 ) -> list[Run]:
     """Die at each point of the play and at each point of the recovery from that, or at every so many-th."""
-    firsts = await singles(folder / "singles", play, server, every=every, at_once=at_once)
+    firsts = await singles(folder / "singles", play, server, every=every, seed=seed, at_once=at_once)
     twice = [
-        (*first.kills, second) for first in firsts[1:] if first.happened for second in first.passed[::every]
+        (*first.kills, second)
+        for first in firsts[1:]
+        if first.happened
+        for second in first.passed[seed % every :: every]
     ]
     return [*firsts, *await _all(folder, play, twice, server, at_once)]
 

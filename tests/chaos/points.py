@@ -46,7 +46,8 @@ async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Ser
         played: asyncio.Task[int] | None = None
         for kill in (*result.kills, None):
             bobbin.kill_at = kill
-            end = asyncio.ensure_future((await bobbin.begin()).wait())
+            process = await bobbin.begin()
+            end = asyncio.ensure_future(process.wait())
             played = played or asyncio.ensure_future(_play(bobbin, play))
             quiet = asyncio.ensure_future(_quiet(bobbin, played))
             ends: list[asyncio.Future[Any]] = [quiet, end]
@@ -64,8 +65,7 @@ async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Ser
                 return result  # its database may have no tables yet
             result.happened += 1
         result.wrong += await violations(bobbin)
-        last = bobbin.passed()[-1][1]
-        passed = [(name, nth) for _, pid, name, nth, _ in bobbin.passed() if pid == last]
+        passed = [(name, nth) for _, pid, name, nth, _ in bobbin.passed() if pid == process.pid]
         every = Counter(name for name, _ in passed)
         result.passed = [(name, nth) for name, nth in passed if nth <= _ALIKE or nth == every[name]]
     return result

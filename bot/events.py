@@ -105,6 +105,8 @@ class Stopped:
     event_id: str
     thread: ThreadKey
     by: str
+    at: str = ""
+    """When, as Slack writes it; it ends no turn whose question is newer."""
 
 
 @dataclass(frozen=True, slots=True)

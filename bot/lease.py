@@ -67,6 +67,7 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._holder = None  # nothing cuts off what gives the turn back
         if self._heart is not None:
             self._heart.cancel()
             with suppress(asyncio.CancelledError):

@@ -43,7 +43,8 @@ _log = structlog.get_logger(__name__)
 DEATHS_AT_MOST = 5
 """A turn whose process died so often is not tried again."""
 TURN_SECONDS = 600.0
-_LEAVE_SECONDS = 1.0
+_LEAVE_SECONDS, _CLOSE_SECONDS = 1.0, 20.0
+"""What a reply may take to leave nothing unfinished: of a turn that goes on, and of one that ends."""
 _AGAIN_SECONDS = 15.0
 """A turn that Slack could not be told of is taken up again after so long."""
 
@@ -192,7 +193,7 @@ class Turns:
         if answer is None:
             answer, reason, history = await self._asked(turn, history, people, files, reply)
         if answer == SILENT:
-            return await self._silent(reply)
+            return Finish("silent", surplus=await reply.stop(""))
         surplus = await reply.finish(turn.answer, told + files.notes + remarks(reason, history, turn))
         return Finish("answered", answer, reason=reason, surplus=surplus)
 
@@ -322,10 +323,6 @@ class Turns:
             return Finish("cancelled", reason="not an admin")
         return Finish("answered", said, surplus=await reply.say(said))
 
-    async def _silent(self, reply: Reply) -> Finish:
-        await reply.stop("")
-        return Finish("silent")
-
     async def _end(self, turn: Turn, why: str, reply: Reply) -> Finish:
         """A person ended it: what was shown stays, and counts as what was said."""
         surplus = await self._closed(turn, reply, reply.stop(ENDINGS.get(why, "Stopped.")))
@@ -358,7 +355,7 @@ class Turns:
             signals.tell(signals.Happened("lease lost"))
             await self._tidy(turn)
             return
-        await self._leave(turn, reply)
+        await self._leave(turn, reply, goes_on=True)
         settle = self._limits.settle_seconds if reply.uncertain else 0
         try:
             await self._store.release(turn, max(delay, settle))
@@ -383,12 +380,13 @@ class Turns:
         except (SlackError, StoreError) as error:
             _log.info("a message that shows nothing is not deleted yet", turn=turn.id, error=str(error))
 
-    async def _leave(self, turn: Turn, reply: Reply) -> None:
-        """Write no more; nothing is left that says it is being worked on, as far as a second allows."""
+    async def _leave(self, turn: Turn, reply: Reply, *, goes_on: bool = False) -> None:
+        """Write no more; nothing is left that says it is being worked on, as far as the time allows."""
         await reply.halt()
+        settle = self._limits.settle_seconds
         try:
-            async with asyncio.timeout(_LEAVE_SECONDS):
-                await reply.leave()
+            async with asyncio.timeout(_LEAVE_SECONDS if goes_on else settle + _CLOSE_SECONDS):
+                await reply.leave(settle=0 if goes_on else settle)
         except (BobbinError, TimeoutError) as error:
             _log.info("a reply was left as it stood", turn=turn.id, error=str(error))
 

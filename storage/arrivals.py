@@ -200,7 +200,7 @@ def stop(stopped: Stopped) -> Transaction[Ingested]:
     found = yield from _find(key.team, key.channel, key.thread_ts)
     if found is None:
         return Ingested("nothing to stop: this thread did not call me")
-    return (yield from _stop(found["id"]))
+    return (yield from _stop(found["id"], stopped.at))
 
 
 def mute(muted: Muted) -> Transaction[Ingested]:
@@ -372,13 +372,13 @@ def _obey(message: Posted, decision: Obey, conversation: int | None) -> Transact
     return Ingested(note, decision=decision, note=note)
 
 
-def _stop(conversation: int, said_at: str = "") -> Transaction[Ingested]:
-    """End the open turn; but not by words that were said before its question and come late."""
+def _stop(conversation: int, at: str) -> Transaction[Ingested]:
+    """End the open turn; but not where this was said or pressed before its question, and comes late."""
     rows = yield Query("open_turn_of", {"conversation": conversation})
     if not rows:
         return Ingested("nothing to stop")
     asked = yield Query("turn_input", {"turn": rows[0]["id"]})
-    if said_at and any(row["ts"] > said_at and row["addressed"] for row in asked):
+    if at and any(row["ts"] > at and row["addressed"] for row in asked):
         return Ingested("nothing to stop")
     return Ingested("stopped", wake=True, stop=(yield from _end(rows[0]["id"], "stopped")))
 

@@ -176,7 +176,8 @@ def restart(turn: Turn) -> Transaction[Turn | None]:
         return None
     conversation = yield Query("conversation", {"conversation": turn.conversation})
     rows = yield Query("begin_anew", {"turn": turn.id})
-    anew = yield from _turn(conversation[0], rows[0], (yield from clock()))
+    # What an earlier try left may not be taken up yet: it is the turn of a dead owner still, if it was.
+    anew = yield from _turn(conversation[0], rows[0], (yield from clock()), how=turn.how)
     summoned = anew.summoned or bool(turn.earlier)
     return replace(anew, earlier=turn.earlier, summoned=summoned, deaths=turn.deaths)
 

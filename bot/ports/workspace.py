@@ -79,8 +79,11 @@ class Reply(Protocol):
         """Stop writing at once, in the middle of a call; the turn goes on later, or with another owner."""
         ...
 
-    async def leave(self) -> None:
-        """After `halt`: leave what was shown readable, and nothing that says it is being worked on."""
+    async def leave(self, *, settle: float = 0) -> None:
+        """After `halt`: leave what was shown readable, and nothing that says it is being worked on.
+
+        A call that was given up takes its effect within `settle` seconds, if it is waited for.
+        """
         ...
 
 

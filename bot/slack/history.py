@@ -67,8 +67,11 @@ class History:
         first: Mapping[str, Any] = messages[0]
         return str(first.get("user") or "") if first.get("ts") == thread.thread_ts else ""
 
-    async def own(self, thread: ThreadKey, after: str) -> list[Mapping[str, Any]]:
-        """Return Bobbin's own messages in the thread newer than `after`, oldest first, notices left out."""
+    async def own(self, thread: ThreadKey, after: str) -> list[Mapping[str, Any]] | None:
+        """Return Bobbin's own messages in the thread newer than `after`, oldest first, notices left out.
+
+        None where the thread cannot be read.
+        """
         try:
             return [
                 message
@@ -79,7 +82,7 @@ class History:
             ]
         except (SlackGone, SlackNotAllowed) as error:
             _log.warning("a thread could not be read", channel=thread.channel, reason=str(error))
-            return []
+            return None
 
     async def since(self, channel: str, ts: str, thread_ts: str = "") -> list[Mapping[str, Any]]:
         """Return what people said after `ts` in a thread, or at a channel's top level, oldest first.

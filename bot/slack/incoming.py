@@ -84,7 +84,7 @@ def read_event(body: Mapping[str, Any], me: Me, *, retry: int = 0) -> Event | Ig
         return _reaction(event, event_id, me)
     if kind in ("agent_session_stopped", "message_stream_stopped"):
         thread = ThreadKey(me.team, _text(event, "channel"), _ts(event, "thread_ts"))
-        return Stopped(event_id, thread, _text(event, "user", ""))
+        return Stopped(event_id, thread, _text(event, "user", ""), _at(event))
     if kind == "member_joined_channel":
         if _text(event, "user") != me.user:
             return Ignored("somebody joined a channel")

@@ -13,6 +13,7 @@ import structlog
 
 from bot import signals, trail
 from bot.errors import (
+    BobbinError,
     LeaseLost,
     SlackError,
     SlackGone,
@@ -37,6 +38,9 @@ _FALLBACK = 3900
 _TRIES = 4
 _APPEARS = (0.0, 0.5, 1.0, 2.0)
 """Seconds between looks for the message of a file that was attached."""
+_STREAMS = "in_progress"
+_LATE_SECONDS = 5.0
+"""How long a turn whose answer stands is held open to look for what came late."""
 _CUT_OFF_SECONDS = 1.0
 """How long a call that makes a message may go on when its turn is ended."""
 
@@ -72,7 +76,7 @@ class Parts:
         self._searched = ""
         """From which ts on the thread was searched for what a lost call made."""
         self._met: set[str] = set()
-        """What was found there."""
+        """What stood there already, and is not this turn's to delete."""
 
     @property
     def uncertain(self) -> bool:
@@ -104,25 +108,29 @@ class Parts:
         if not self._searched:
             return ()
         try:
-            unknown = await self._unaccounted(after=self._searched)
-        except SlackError as error:
+            async with asyncio.timeout(_LATE_SECONDS):
+                unknown = await self._unaccounted(after=self._searched) or {}
+        except (BobbinError, TimeoutError) as error:
             _log.info("the thread was not searched again", turn=self._turn.id, reason=str(error))
             return ()
-        late = tuple(ts for ts in unknown if ts not in self._met)
+        late = tuple(ts for ts in unknown if ts not in self._met and ts not in self.made)
         for ts in late:
             _log.warning("a message came by a call that was taken for lost", turn=self._turn.id, ts=ts)
             trail.note("late", ts)
         return late
 
     async def start_stream(self, text: str) -> str:
-        """Begin a streamed message; its ts."""
-        return await self._make(
+        """Begin a streamed message; its ts. Raises `SlackUnreachable` also where what it shows is unsure."""
+        ts, found = await self._make(
             "chat.startStream",
             "answer",
             markdown_text=text,
             recipient_user_id=self._turn.asker,
             recipient_team_id=self._turn.thread.team,
         )
+        if found:  # perhaps not by this call: what it shows is not certain, so it is rewritten
+            raise SlackUnreachable("found_in_the_thread", "chat.startStream")
+        return ts
 
     async def append(self, ts: str, text: str) -> None:
         """Add to a streamed message. Not repeated: whether a lost call added its text cannot be known."""
@@ -153,7 +161,7 @@ class Parts:
 
     async def post(self, text: str, blocks: Sequence[Block], kind: PartKind = "answer") -> str:
         """Make an ordinary message in the thread; its ts."""
-        return await self._make(
+        ts, found = await self._make(
             "chat.postMessage",
             kind,
             text=text[:_FALLBACK],
@@ -165,6 +173,9 @@ class Parts:
                 "event_payload": {"turn": self._turn.id, "part": len(self.made)},
             },
         )
+        if found:
+            await self.update(ts, text, blocks)
+        return ts
 
     async def update(self, ts: str, text: str, blocks: Sequence[Block]) -> None:
         """Rewrite a message. One that still streams is ended first, and once more where that was in vain."""
@@ -250,12 +261,15 @@ class Parts:
         return None
 
     async def _with(self, file: Attachment) -> str | None:
-        own = await self._history.own(self._turn.thread, after=self._turn.newest_ts)
+        own = await self._history.own(self._turn.thread, after=self._turn.newest_ts) or ()
         found = [message for message in own if file.name in map(_title, message.get("files") or ())]
         return str(found[0]["ts"]) if found else None
 
-    async def _make(self, method: str, kind: PartKind, **arguments: Any) -> str:
-        """Make one message and record it, once. Being cancelled does not cut it off in between."""
+    async def _make(self, method: str, kind: PartKind, **arguments: Any) -> tuple[str, bool]:
+        """Make one message and record it, once: its ts, and whether it was only found in the thread.
+
+        Being cancelled does not cut it off in between.
+        """
         making = asyncio.ensure_future(self._call_and_record(method, kind, arguments))
         try:
             return await asyncio.shield(making)
@@ -273,14 +287,16 @@ class Parts:
             return None
         return _CUT_OFF_SECONDS
 
-    async def _call_and_record(self, method: str, kind: PartKind, arguments: Mapping[str, Any]) -> str:
+    async def _call_and_record(
+        self, method: str, kind: PartKind, arguments: Mapping[str, Any]
+    ) -> tuple[str, bool]:
         if self.creating:  # what became of an earlier call could not be found out
             raise SlackUnreachable("an_earlier_call_is_unsettled", method)
         for _ in range(_TRIES):
             if method == "chat.postMessage":
                 await self._api.pacer.wait_for(method, self._turn.thread.channel)
             self._check()
-            self.creating = True
+            self.creating, found = True, False
             try:
                 ts = await self._called(method, arguments)
             except SlackUnreachable as error:
@@ -294,7 +310,7 @@ class Parts:
                     if method == "chat.startStream":
                         raise  # an ordinary message may do better
                     continue
-                ts = stray
+                ts, found = stray, True
             except SlackLimited as error:
                 self.creating = False
                 if method == "chat.startStream":
@@ -306,7 +322,7 @@ class Parts:
                 raise
             await self._record(ts, kind)
             self.creating = False
-            return ts
+            return ts, found
         raise SlackUnreachable("no_answer", method)
 
     async def _called(self, method: str, arguments: Mapping[str, Any]) -> str:
@@ -325,26 +341,49 @@ class Parts:
     async def _stray(self) -> str | None:
         """The message of this turn that is recorded nowhere, if there is one."""
         newest = max([self._turn.newest_ts, *self.made])
-        strays = await self._unaccounted(after=newest)
-        self._searched = self._searched or newest
-        self._met.update(strays)
-        if (more := len(strays) - 1) > 0:
-            _log.warning("messages of mine that no turn accounts for", turn=self._turn.id, count=len(strays))
+        unknown = await self._unaccounted(after=newest)
+        if unknown is None:
+            return None
+        if first := not self._searched:
+            self._searched = newest
+            self._met = {ts for ts, message in unknown.items() if message.get("streaming_state") != _STREAMS}
+        mine = [ts for ts, message in unknown.items() if self._is_mine(ts, message, first=first)]
+        if more := len(self._met.difference(mine[:1])) if first else 0:
+            _log.warning("messages of mine that no turn accounts for", turn=self._turn.id, count=more)
             signals.tell(signals.Happened("unaccounted", times=more))
             trail.note("unaccounted", str(more))
-        signals.tell(signals.Happened("reconciled", "adopted" if strays else "nothing there"))
-        if not strays:
+        signals.tell(signals.Happened("reconciled", "adopted" if mine else "nothing there"))
+        if not mine:
             return None
-        trail.note("adopted", strays[0])
-        return strays[0]
+        trail.note("adopted", mine[0])
+        return mine[0]
 
-    async def _unaccounted(self, after: str) -> list[str]:
-        """Bobbin's messages in the thread that are recorded nowhere, oldest first."""
-        own = await self._history.own(self._turn.thread, after=after)
+    def _is_mine(self, ts: str, message: Mapping[str, Any], *, first: bool) -> bool:
+        """Whether this turn has made what nothing accounts for, by a call that was lost or by a dead owner.
+
+        What was not there at the first look, or streams, is the turn's that is open. A turn that was closed
+        before has left nothing else, but for what names it: what stands there has been said since, as a
+        database that was put back does not know.
+        """
+        if not first:
+            return ts not in self._met
+        if message.get("streaming_state") == _STREAMS or not (
+            self._turn.how == "again" or self._turn.earlier
+        ):
+            return True
+        told = (message.get("metadata") or {}).get("event_payload") or {}
+        return bool(told.get("turn") == self._turn.id)
+
+    async def _unaccounted(self, after: str) -> dict[str, Mapping[str, Any]] | None:
+        """Bobbin's messages that are recorded nowhere, oldest first, by ts; None: the thread is not read."""
         known = await self._store.accounted(self._turn.thread)
+        own = await self._history.own(self._turn.thread, after=after)
+        known |= await self._store.accounted(self._turn.thread)  # one may have been deleted meanwhile
+        if own is None:
+            return None
         # What has files shows no text of the answer.
-        texts = [message for message in own if not message.get("files")]
-        return [str(message["ts"]) for message in texts if message["ts"] not in known]
+        texts = {str(message["ts"]): message for message in own if not message.get("files")}
+        return {ts: message for ts, message in texts.items() if ts not in known}
 
 
 def _title(file: Any) -> str:

@@ -7,6 +7,7 @@ at its end. However it was shown, the end is the same: the whole text, once, wit
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -73,12 +74,12 @@ class SlackReply:
         self._shown = 0  # characters of the text that people see
         self._streamed = Streamed()  # the part that is streamed
         self._left_open = False  # its stream, by a reply that was halted
-        self._resumed = not turn.resumed  # an earlier try left nothing that is not taken up
+        self._resumed = not (turn.resumed or turn.doubtful)  # no earlier try left what is not taken up
         self._before = ""  # what an earlier try showed: it stands until the new text is as long
         self._earlier = ""  # what was answered earlier: it stands until there is new text
         self._seen: dict[str, str] = {}
-        self._news = asyncio.Event()
-        self._ended = asyncio.Event()
+        self._surplus: tuple[str, ...] = ()
+        self._news, self._ended = asyncio.Event(), asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     @property
@@ -112,6 +113,8 @@ class SlackReply:
 
     async def resume(self) -> None:
         """Take up what an earlier try of this turn has shown: its messages are rewritten."""
+        if self._resumed:
+            return
         await self._parts.take_over()
         self._resumed = True
         if self._parts.made:
@@ -131,11 +134,12 @@ class SlackReply:
         await self._end_writer(quietly=outdated)
         if self._way == "stream":
             await self._parts.end_stream(self._parts.made[-1])
+        await self._parts.settled()
         self._go("rewrite" if self._parts.made else "unopened")
         shown = self._text[: self._shown] or self._before
         self._before, self._earlier = ("", shown or self._earlier) if outdated else (shown, self._earlier)
         self._base, self._opening, self._index, self._shown = 0, "", 0, 0
-        self._text = ""
+        self._text, self._surplus = "", ()
         self._outgoing = Outgoing(self._names, self._links)
         self._ended.clear()
 
@@ -159,8 +163,7 @@ class SlackReply:
     async def stop(self, note: str) -> tuple[str, ...]:
         """Leave what was shown as it stands, and say why it ends there."""
         await self._end_writer(quietly=True)
-        if not self._resumed:  # ended before that was done: a stream may have been left open
-            await self.resume()
+        await self.resume()  # where it ended before that was done, a stream may have been left open
         if await self._parts.settled():
             self._go("rewrite")  # what that message shows is not known: all that the model said until now
         else:
@@ -169,7 +172,7 @@ class SlackReply:
             # Nothing of this try is seen; what an earlier process showed stands as it left it.
             await self._status.clear(settle=self._parts.settle)
             return await self._parts.late()
-        return await self._close(blocks.footer([note]))
+        return await self._close(blocks.footer([note]), fallback=note)
 
     async def fail(self, error: BobbinError) -> tuple[str, ...]:
         """Say what happened and what to do, below what was shown or in a message of its own."""
@@ -198,14 +201,12 @@ class SlackReply:
         self._go("closed")
         await self._status.settle()
 
-    async def leave(self) -> None:
+    async def leave(self, *, settle: float = 0) -> None:
         """After `halt`: leave what was shown readable, and nothing that says it is being worked on."""
         if self._left_open:
             self._left_open = False
             await self._parts.end_stream(self._parts.made[-1])
-        await self._status.clear()
-
-    # ------------------------------------------------------------ the writer
+        await self._status.clear(settle=settle)
 
     def _go(self, way: Way) -> None:
         """Write in another way from here on; the pacer counts what grows in which way."""
@@ -229,12 +230,10 @@ class SlackReply:
             if self._way == "unopened":
                 continue  # all of it is held back yet: the first word is shown as soon as it is whole
             pause = self._pacer.append_interval() if self._way == "stream" else self._pacer.update_interval()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._ended.wait()
-            except TimeoutError:
-                continue
-            return
+                return
 
     async def _end_writer(self, *, quietly: bool = False) -> None:
         """Let the writer finish the call it is in. Raises what it failed with."""
@@ -345,7 +344,9 @@ class SlackReply:
         text = self._opening + self._text[self._base :]
         if not final and (len(self._text) < len(self._before) or not self._pacer.may_rewrite()):
             return
-        pieces = split(text, REWRITE_LIMIT) or ([""] if final and self._parts.made[self._index :] else [])
+        pieces = split(text, REWRITE_LIMIT) or (
+            [""] if final and (fallback or self._parts.made[self._index :]) else []
+        )
         for number, piece in enumerate(pieces, start=self._index):
             last = number == self._index + len(pieces) - 1
             shown = [*blocks.markdown(piece), *(below if last else ())]
@@ -361,7 +362,6 @@ class SlackReply:
     async def _close(self, below: Sequence[blocks.Block], fallback: str = "") -> tuple[str, ...]:
         """Bring the reply to its end: everything shown, nothing streaming, no status left."""
         await self._status.settle()
-        surplus: tuple[str, ...] = ()
         try:
             await self._end_writer()
             if self._way == "stream":
@@ -369,15 +369,15 @@ class SlackReply:
             if self._way != "closed":
                 await self._rewrite(below, final=True, fallback=fallback)
                 pieces = len(split(self._opening + self._text[self._base :], REWRITE_LIMIT)) or 1
-                surplus = tuple(self._parts.made[self._index + pieces :])
+                self._surplus = tuple(self._parts.made[self._index + pieces :])
         except SlackGone:
             if not self._parts.made:
                 raise
-            # Somebody deleted the reply while it was written: it is not posted again.
-            _log.info("the reply was deleted while it was written", turn=self._turn.id)
+            _log.info("the reply was deleted while it was written: no new one", turn=self._turn.id)
         await self._status.clear(by_stream=self._way == "closed", settle=self._parts.settle)
         self._go("closed")
-        return surplus + await self._parts.late()
+        self._surplus += await self._parts.late()
+        return self._surplus
 
     async def _end_stream(self, below: Sequence[blocks.Block]) -> None:
         """Stop the stream with the rest of the text, in as many messages as that takes."""

@@ -141,8 +141,11 @@ class Status:
         await self._look("reactions.add")
 
     async def _set(self, words: str) -> bool:
-        """Set the status in the way of this kind of thread; False where that way is closed."""
-        if not self._abilities.has(self._way):
+        """Set the status in the way of this kind of thread; False where that way is closed.
+
+        It is taken away all the same: another thread may have closed it since.
+        """
+        if words and not self._abilities.has(self._way):
             return False
         self._check()
         thread = {"channel_id": self._turn.thread.channel, "thread_ts": self._turn.thread.thread_ts}

@@ -155,7 +155,7 @@ class SlackWorkspace(Workspace):
 
     async def seen(self, turn: Turn) -> list[Seen]:
         """See `Workspace`."""
-        own = await self._history.own(turn.thread, after="0")
+        own = await self._history.own(turn.thread, after="0") or []
         return [seen_of(message) for message in own if not message.get("files")]
 
     async def starter(self, thread: ThreadKey) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.events import Stopped
 from bot.policy import Ignore, Obey, Rules
 from bot.ports import Line
 
@@ -224,6 +225,17 @@ async def test_stop_ends_the_open_turn_and_nothing_else(talk):
     assert await talk.store.extend(turn) == "stopped"
     await talk.answer(turn, "Everything is")
     assert (await talk.stop()).stop is None
+
+
+async def test_a_stop_that_comes_late_does_not_end_what_was_asked_since(talk):
+    await talk.ask(0, "@bobbin tell me everything", "Everything is")
+    await talk.say(9, "@bobbin and more")
+    turn = await talk.claim()
+    pressed = Stopped("late", talk.thread(0), "ANN", talk.ts(5))
+    assert (await talk.store.stop(pressed)).outcome == "nothing to stop"
+    assert await talk.store.extend(turn) is None
+    pressed = Stopped("in time", talk.thread(0), "ANN", talk.ts(10))
+    assert (await talk.store.stop(pressed)).stop == (turn.id, "stopped")
 
 
 async def test_the_word_stop_does_the_same(talk):

@@ -100,6 +100,25 @@ async def test_after_a_restore_nothing_is_answered_twice_and_no_answer_is_touche
     assert words(scene.requests[-1])[-1] == "And now?"
 
 
+async def test_what_is_answered_again_after_a_restore_leaves_what_was_answered_since(
+    bobbin: Bobbin, bedrock: Bedrock
+) -> None:
+    scene = Scene(bobbin)
+    thread = await scene.joined("say exactly: one")
+    assert (await bobbin.run("backup", "backup.db"))[0] == 0
+    await go_on(scene, thread, "two")
+    assert await bobbin.stop() == 0
+    assert (await bobbin.run("restore", "backup.db", "--yes"))[0] == 0
+    await change(bobbin, "DELETE FROM heard")  # as where it was too long ago to be read again
+    await bobbin.start()
+    assert [shown(each) for each in scene.answers(thread)] == ["one", "two"]
+    asked = len(bedrock.requests)
+    await scene.slack.shortcut(scene.ann, "answer_again", scene.channel, scene.answers(thread)[0]["ts"])
+    await bedrock.wait_for(lambda _: len(bedrock.requests) > asked)
+    await at_rest(bobbin)
+    assert [shown(each) for each in scene.answers(thread)] == ["one", "two"]
+
+
 async def test_an_answer_that_was_half_written_at_the_backup_is_finished_in_its_message(
     bobbin: Bobbin, bedrock: Bedrock
 ) -> None:

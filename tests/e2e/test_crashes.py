@@ -136,29 +136,6 @@ async def test_a_lost_answer_to_the_call_that_makes_the_message_doubles_nothing(
     await nothing_is_left(bobbin, slack)
 
 
-@pytest.mark.parametrize("killed", [True, False], ids=["of a killed process", "of this one"])
-async def test_a_message_that_comes_after_the_settle_time_is_deleted_once_the_answer_stands(
-    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock, *, killed: bool
-) -> None:
-    bobbin = await make(RECOVERY_SETTLE_SECONDS="0.3").start()
-    ann = slack.add_person("Ann Lee")
-    channel = slack.add_channel("general", members=(ann,))
-    bedrock.pace = 0.2
-    slack.faults.add("chat.startStream", "late", seconds=1.5)
-    thread = await slack.say(ann, channel, f"{bobbin.me} say exactly: {LONG}")
-    await slack.wait_for(lambda: slack.calls("chat.startStream"))
-    if killed:
-        await bobbin.kill()
-        await bobbin.start()
-    await slack.wait_for(lambda: len(bobbin.answers(channel, thread)) == 2)
-    bedrock.pace = 0
-
-    await slack.wait_for(lambda: len(bobbin.answers(channel, thread)) == 1)
-    await whole(bobbin, channel, thread)
-    assert "came after all" in (await bobbin.run("why", f"{channel}/{thread}"))[1]
-    await nothing_is_left(bobbin, slack)
-
-
 @pytest.mark.parametrize("moment", ["thinking", "opening", "streaming"])
 async def test_a_process_frozen_past_its_lease_writes_one_answer(
     make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock, moment: str

@@ -197,6 +197,18 @@ def test_while_its_end_is_shown_the_work_can_end_here_and_only_once(in_no_time: 
     in_no_time(story())
 
 
+def test_what_gives_a_turn_back_is_not_cut_off(in_no_time: InNoTime):
+    async def story() -> None:
+        held = lease(Beats())
+        async with held:
+            pass
+        held.end("stopped")
+        await asyncio.sleep(1)
+        assert held.ended == "stopped"
+
+    in_no_time(story())
+
+
 def test_another_takes_over_only_once_the_last_write_has_settled():
     assert term(60, 15) == 60
     assert term(20, 15) == 0.6 * 20 + 15

@@ -135,8 +135,7 @@ class SlackReply:
         shown = self._text[: self._shown] or self._before
         self._before, self._earlier = ("", shown or self._earlier) if outdated else (shown, self._earlier)
         self._base, self._opening, self._index, self._shown = 0, "", 0, 0
-        self._text = ""
-        self._outgoing = Outgoing(self._names, self._links)
+        self._text, self._outgoing = "", Outgoing(self._names, self._links)
         self._ended.clear()
 
     async def finish(self, text: str | None = None, notes: Sequence[str] = ()) -> tuple[str, ...]:
@@ -166,9 +165,10 @@ class SlackReply:
         else:
             self._text = self.shown
         if not self._text:
-            # Nothing of this try is seen; what an earlier process showed stands as it left it.
+            # Nothing of this try is seen; what an earlier process showed stands, but no button that is dead.
             await self._status.clear(settle=self._parts.settle)
-            return await self._parts.late()
+            errors = tuple(part.ts for part in self._turn.parts if part.kind == "error")
+            return errors + await self._parts.late()
         return await self._close(blocks.footer([note]))
 
     async def fail(self, error: BobbinError) -> tuple[str, ...]:

@@ -246,6 +246,10 @@ def stopped_with_other_words(run: Record) -> None:
     shows(run, STOPPED, "Call 999 says 0.")
 
 
+def stopped_with_no_words(run: Record) -> None:
+    shows(run, STOPPED, "")
+
+
 def silent(run: Record) -> None:
     turn(run, SECOND).state = "silent"
 
@@ -300,6 +304,7 @@ TAMPERS: tuple[tuple[Callable[[Record], None], str], ...] = (
     (cancelled_with_other_words, "is cancelled, and shows"),
     (cancelled_with_no_words, "is cancelled, and shows"),
     (stopped_with_other_words, "shows what no call for it said"),
+    (stopped_with_no_words, "shows what no call for it said"),
     (silent, "ended silent"),
     (silent, "is silent, and shows"),
     (failed, "ended failed"),

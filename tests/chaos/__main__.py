@@ -94,6 +94,7 @@ if __name__ == "__main__":
         parser.error("on a server the call of a killed worker is known to be lost after an hour only")
     if options.workers and (database != "postgres" or what not in ("kills", "restarts")):
         parser.error("--workers is for kills and restarts on --database postgres: all else is of one process")
+    print(f"{what} on {database}, seed {options.seed}", flush=True)
     began = monotonic()
     violated = asyncio.run(
         main(what, options.rounds, options.seed, database=database, workers=options.workers or 3)

@@ -25,9 +25,9 @@ sys.exit(main())
 class ForkedBobbin(Bobbin):
     """A Bobbin under the hooks.
 
-    For the next start: `kill_at` is the point at which it dies, `mutant` the variant it is, `steal` for how
-    many seconds it loses its first reply to another owner, `census` whether it counts what it holds,
-    `migration` the SQL by which its version is one newer.
+    For the next start: `kill_at` is the point at which it dies, `mutant` the variant it is, `steal` after
+    which call of Slack's it loses its first reply to another owner, and for how many seconds it sleeps then,
+    `census` whether it counts what it holds, `migration` the SQL by which its version is one newer.
     """
 
     def __init__(self, slack: Slack, bedrock: Bedrock, folder: Path, **settings: str) -> None:
@@ -35,7 +35,7 @@ class ForkedBobbin(Bobbin):
         self.points = folder / "points.tsv"
         self.kill_at: tuple[str, int] | None = None
         self.mutant = ""
-        self.steal = 0.0
+        self.steal: tuple[str, float] | None = None
         self.census = False
         self.migration = ""
         self.counts = folder / "census"

@@ -6,13 +6,14 @@ turn, it tells in `tests/chaos/requests.py`. Call it at rest: nothing open, noth
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.prompt import SILENT
 from bot.remarks import ENDINGS
+from bot.slack.blocks import TRY_AGAIN
 from bot.turns import DEATHS_AT_MOST
-from tests.chaos.record import Place, RanTurn, Record, recorded
+from tests.chaos.record import Json, Place, RanTurn, Record, recorded
 from tests.chaos.requests import Requests, bare
 from tests.e2e.conftest import Bobbin, shown
 
@@ -23,12 +24,17 @@ async def violations(bobbin: Bobbin, *, may_fail: bool = False) -> list[str]:
     `may_fail`: an error is a right end, as it always is for a turn whose process died so often that it is
     given up.
     """
-    found = judged(await recorded(bobbin), may_fail=may_fail)
-    checks = _AT_REST if bobbin.on_a_server else {**_SOUND, **_AT_REST}
-    for check, wanted in checks.items():
-        if (rows := await bobbin.rows(check)) != wanted:
-            found.append(f"at rest: {check} gave {rows}")
-    return found
+    return judged(await recorded(bobbin), may_fail=may_fail) + await at_rest(bobbin)
+
+
+async def at_rest(bobbin: Bobbin) -> list[str]:
+    """The same, of what the database must be like."""
+    checks = AT_REST if bobbin.on_a_server else {**SOUND, **AT_REST}
+    return [
+        f"at rest: {check} gave {rows}"
+        for check, wanted in checks.items()
+        if (rows := await bobbin.rows(check)) != wanted
+    ]
 
 
 def judged(record: Record, *, may_fail: bool = False) -> list[str]:
@@ -36,7 +42,7 @@ def judged(record: Record, *, may_fail: bool = False) -> list[str]:
     requests = Requests(record)
     return [
         *_everything_is_taken_in(record),
-        *_one_whole_answer(record),
+        *_one_whole_answer(record, requests),
         *_right_ends(record, requests, may_fail=may_fail),
         *_nothing_unaccounted(record),
         *_in_order(record),
@@ -46,11 +52,11 @@ def judged(record: Record, *, may_fail: bool = False) -> list[str]:
     ]
 
 
-_SOUND: dict[str, list[tuple[Any, ...]]] = {
+SOUND: dict[str, list[tuple[Any, ...]]] = {
     "PRAGMA integrity_check": [("ok",)],
     "PRAGMA foreign_key_check": [],
 }
-_AT_REST: dict[str, list[tuple[Any, ...]]] = {
+AT_REST: dict[str, list[tuple[Any, ...]]] = {
     "SELECT id FROM turn WHERE state = 'open'": [],
     "SELECT id FROM conversation WHERE lease_owner IS NOT NULL": [],
     "SELECT id FROM conversation WHERE pending_at IS NOT NULL": [],
@@ -80,10 +86,10 @@ def _everything_is_taken_in(record: Record) -> Iterator[str]:
             yield f"LOST: not kept, though its thread is: {said}"
 
 
-def _one_whole_answer(record: Record) -> Iterator[str]:
-    """What a turn says is its own stands in its thread, and shows the answer that is kept."""
+def _one_whole_answer(record: Record, requests: Requests) -> Iterator[str]:
+    """What a turn says is its own stands in its thread, and shows what its end lets it show."""
     where = {turn.id: turn.where for turn in record.turns}
-    standing: defaultdict[int, list[str]] = defaultdict(list)
+    standing: defaultdict[int, list[Json]] = defaultdict(list)
     for part in record.parts:
         message = record.own.get((part.channel, part.ts))
         if message is None:
@@ -93,34 +99,69 @@ def _one_whole_answer(record: Record) -> Iterator[str]:
         if (part.channel, message.get("thread_ts")) != where[part.turn]:
             yield f"ASTRAY: part {part.ts} of turn {part.turn} is not in its thread: {shown(dict(message))!r}"
         if part.kind != "notice":
-            standing[part.turn].append(shown(dict(message)))
+            standing[part.turn].append(message)
     for turn in record.turns:
-        if turn.seq == 0 or turn.state not in ("answered", "failed"):
-            continue
-        if not standing[turn.id]:
+        if turn.seq > 0:
+            yield from _right_words(turn, standing[turn.id], requests)
+
+
+def _right_words(turn: RanTurn, standing: list[Json], requests: Requests) -> Iterator[str]:
+    """An answer is shown whole, an error with a way on; of what was ended, what stands is the beginning of
+    an answer; of silence nothing stands."""
+    words = bare("".join(shown(dict(message)) for message in standing))
+    match turn.state:
+        case "answered" | "failed" if not standing:
             yield f"LOST: turn {turn.id} is {turn.state} and shows nothing"
-        elif turn.state == "answered" and bare("".join(standing[turn.id])) != bare(turn.answer):
-            yield f"WRONG: turn {turn.id} shows {standing[turn.id]!r}, not {turn.answer!r}"
+        case "answered" if words != bare(turn.answer):
+            yield f"WRONG: turn {turn.id} shows {words!r}, not {turn.answer!r}"
+        case "failed" if not any(TRY_AGAIN in str(message.get("blocks")) for message in standing):
+            yield f"NO WAY ON: turn {turn.id} is failed, and shows no button: {words!r}"
+        case "cancelled" if standing and not (words and requests.began(turn, words)):
+            yield f"WRONG: turn {turn.id} is cancelled, and shows what no call for it said: {words!r}"
+        case "silent" if standing:
+            yield f"WRONG: turn {turn.id} is silent, and shows {words!r}"
 
 
 def _right_ends(record: Record, requests: Requests, *, may_fail: bool) -> Iterator[str]:
     """A turn ends answered, unless somebody ended it, the model is silent, or it may fail."""
     asked = record.asked()
     for turn in record.turns:
-        gone = all(record.said[place].gone for place in asked.get(turn.id, ()))
+        ended = _ended_by_people(record, turn, asked.get(turn.id, ()))
         match turn.state:
             case "answered":
-                right = turn.reason not in ENDINGS or gone or turn.where in record.stopped
+                right = turn.reason not in ENDINGS or ended
             case "failed":
                 right = may_fail or turn.deaths >= DEATHS_AT_MOST
             case "cancelled":
-                right = gone or turn.where in record.stopped
+                right = ended
             case "silent":
                 right = any(bare(answer) == bare(SILENT) for answer in requests.answers(turn))
             case _:
                 right = False
         if not right:
             yield f"turn {turn.id} ended {turn.state}: {turn.reason} {turn.error}"
+
+
+def _ended_by_people(record: Record, turn: RanTurn, asked: Sequence[Place]) -> bool:
+    """Whether all that it was asked was deleted, or Stop was pressed, while there was something to end.
+
+    A Stop may end it from the press on, which ends a stream, until it is taken in, which may be later: it
+    came late, or nobody was there. What is answered again can be ended anew.
+    """
+    began = turn.reopened or min((_milliseconds(float(ts)) for _, ts in asked), default=turn.started)
+    over = turn.finished + 1  # SQLite's clock may lack the last millisecond
+    gone = [record.said[place].gone for place in asked]
+    if all(each is not None and _milliseconds(each.at) <= over for each in gone):
+        return True
+    stops = [act for act in record.acts if act.transaction == "stop" and act.place == turn.where]
+    return any(
+        _milliseconds(stop.at) <= over and began <= record.taken.get(stop.event, _milliseconds(stop.at))
+        for stop in stops
+    )
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _nothing_unaccounted(record: Record) -> Iterator[str]:

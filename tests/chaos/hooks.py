@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import closing
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ import bot.bedrock
 import bot.condensing
 import bot.slack.parts
 import storage.migrate
+import storage.queries
 from bot.app import Process
 from bot.errors import LeaseLost, SlackUnreachable
 from bot.events import Edited
+from bot.lease import Lease
 from bot.ports import Ingested, PartKind, Request, Store, StreamEvent
 from bot.slack.api import SlackAPI
 from bot.slack.connection import Slack
@@ -67,7 +70,13 @@ class Points:
 
 
 def put_in(
-    *, points: str, kill_at: tuple[str, int] | None, mutant: str, steal: float, tasks: str, migration: str
+    *,
+    points: str,
+    kill_at: tuple[str, int] | None,
+    mutant: str,
+    steal: tuple[str, float] | None,
+    tasks: str,
+    migration: str,
 ) -> None:
     """Put in what `ForkedBobbin` was told for this process."""
     if migration:
@@ -75,7 +84,7 @@ def put_in(
     if mutant:
         MUTANTS[mutant]()
     if steal:
-        steal_first_reply(steal)
+        steal_first_reply(*steal)
     if tasks:
         take_census(Path(tasks))
     install(Points(Path(points), kill_at))
@@ -217,8 +226,8 @@ def _replace(file: Path, text: str) -> None:
 # ---------------------------------------------------------------- another owner
 
 
-def steal_first_reply(seconds: float) -> None:
-    """Once the first streamed message is made, its lease goes to another owner, and this one sleeps.
+def steal_first_reply(at: str, seconds: float) -> None:
+    """After the first call of a method its turn's lease goes to another owner, and this one sleeps.
 
     It is not cut off in its sleep, so that it always wakes as a stale owner.
     """
@@ -236,7 +245,7 @@ def steal_first_reply(seconds: float) -> None:
     @wraps(call)
     async def late(self: SlackAPI, method: str, **arguments: Any) -> Any:
         answer = await call(self, method, **arguments)
-        if method == "chat.startStream" and not stolen:
+        if method == at and not stolen:
             stolen.append(answer["ts"])
             await asyncio.to_thread(_steal, connectors[0]._path)
             await asyncio.sleep(seconds)
@@ -262,6 +271,25 @@ def _ack_before_commit() -> None:
         await deliver(self, socket, envelope)
 
     SocketMode._deliver = hasty  # type: ignore[method-assign]
+
+
+def _ack_before_commit_by_requests() -> None:
+    answer, kept = HttpMode._answer, HttpMode._kept
+    answered: ContextVar[web.Request] = ContextVar("answered")
+
+    async def remembered(self: HttpMode, request: web.Request, body: bytearray) -> web.Response:
+        answered.set(request)
+        return await answer(self, request, body)
+
+    async def hasty(self: HttpMode, intake: Intake, envelope: Envelope) -> web.Response:
+        early = web.Response()
+        await early.prepare(answered.get())
+        await early.write_eof()
+        await kept(self, intake, envelope)
+        return early
+
+    HttpMode._answer = remembered  # type: ignore[method-assign]
+    HttpMode._kept = hasty  # type: ignore[method-assign]
 
 
 def _no_reconcile() -> None:
@@ -312,6 +340,25 @@ def _stale_owner_deletes() -> None:
     Parts._record = tidy  # type: ignore[method-assign]
 
 
+def _no_guard() -> None:
+    end = Lease.end
+
+    def deaf(self: Lease, why: str) -> None:
+        if why != "lost":
+            end(self, why)
+
+    Lease.end = deaf  # type: ignore[method-assign]
+    Lease.check = lambda self: None  # type: ignore[method-assign]
+
+
+def _waiting_not_computed_again() -> None:
+    queries = storage.queries.load("sqlite")
+    assert isinstance(queries, dict)
+    queries["settle_pending"] = (
+        "UPDATE conversation SET pending_at = NULL WHERE id = :conversation RETURNING pending_at"
+    )
+
+
 def _last_message_only() -> None:
     condensing: Any = bot.condensing
     alternate = condensing.alternate
@@ -333,11 +380,14 @@ def _edit_unanswered() -> None:
 
 MUTANTS: dict[str, Callable[[], None]] = {
     "ack before commit": _ack_before_commit,
+    "ack before commit, by requests": _ack_before_commit_by_requests,
     "no reconcile": _no_reconcile,
     "blind retry of a create": _blind_retry,
     "no settle time for a call": _no_settle_for_a_call,
     "no settle time after a crash": _no_settle_after_a_crash,
     "stale owner deletes": _stale_owner_deletes,
+    "no guard of the lease": _no_guard,
+    "what waits is not computed again": _waiting_not_computed_again,
     "only the last message sent": _last_message_only,
     "no merge": _never_merged,
     "a changed question is not answered anew": _edit_unanswered,

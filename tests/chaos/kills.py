@@ -1,7 +1,9 @@
 """The kill loop: SIGKILL, and SIGSTOP past the lease, at random moments while people ask and think again.
 
-Everything random comes from one seed, which is told, so that a round can be played again. The machine's own
-timing stays what it is: a seed gives the same people, words, faults and moments, not the same interleaving.
+Everything random comes from one seed, which is told, so that a round can be played again. Each round has
+two generators of its own, of who kills and of who speaks, so that no draw hangs on what happened before. The
+machine's own timing stays what it is: a seed gives the same people, words, faults and moments, not the same
+interleaving.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from tests.chaos.forked import ForkedBobbin
@@ -46,8 +48,10 @@ CHANGES = 0.25
 """After so many of the questions somebody edits, deletes, stops, or wants another answer."""
 STOP_WITHIN = 0.5
 """Seconds for which somebody looks for the button."""
-_BY_REQUESTS = 0.5
-"""So many of the stages are in HTTP mode."""
+
+
+class NeverAtRest(Exception):
+    """Something still waits, or was never acked, long after the last fault."""
 
 
 @dataclass
@@ -90,56 +94,76 @@ class Tally:
         ]
 
 
-async def kill_loop(folder: Path, *, rounds: int, seed: int, at_once: int = 5) -> Tally:
-    """Play so many rounds, on several stages at once."""
+async def kill_loop(
+    folder: Path, *, rounds: int, seed: int, on_one_stage: int = ROUNDS_ON_ONE_STAGE, at_once: int = 5
+) -> Tally:
+    """Play so many rounds, on several stages at once, every other one of them in HTTP mode."""
     tally = Tally(seed)
     slots = asyncio.Semaphore(at_once)
 
     async def one(number: int, count: int) -> None:
         async with slots:
-            tally.add(await _on_one_stage(folder / str(number), count, f"{seed}/{number}"))
+            place, by_http = folder / str(number), bool(number % 2)
+            tally.add(await _on_one_stage(place, count, f"{seed}/{number}", by_http=by_http))
 
-    full, rest = divmod(rounds, ROUNDS_ON_ONE_STAGE)
-    counts = [ROUNDS_ON_ONE_STAGE] * full + [rest] * bool(rest)
+    full, rest = divmod(rounds, on_one_stage)
+    counts = [on_one_stage] * full + [rest] * bool(rest)
     await asyncio.gather(*(one(number, count) for number, count in enumerate(counts)))
     return tally
 
 
-async def _on_one_stage(folder: Path, rounds: int, seed: str) -> Tally:
-    chance = random.Random(seed)
+async def _on_one_stage(folder: Path, rounds: int, seed: str, *, by_http: bool) -> Tally:
     tally = Tally(0)
     async with stage(folder, LEASE_SECONDS=str(LEASE), SLACK_PACING="off") as bobbin:
         bobbin.bedrock.pace, bobbin.bedrock.delay = 0.01, 0.05
-        if chance.random() < _BY_REQUESTS:
+        if by_http:
             bobbin.settings |= by_requests(bobbin.slack)
-        crowd = Crowd(bobbin, chance)
+        crowd = Crowd(bobbin, seed)
         await bobbin.start()
-        for _ in range(rounds):
-            if chance.random() < FAULTY:
-                method, kind, more = chance.choice(FAULTS)
-                bobbin.slack.faults.add(method, kind, **more)
-            await crowd.speak()
-            await asyncio.sleep(chance.uniform(0, 0.8))
-            assert bobbin.process is not None
-            if chance.random() < FROZEN:
-                bobbin.process.send_signal(signal.SIGSTOP)
-                await asyncio.sleep(LEASE * 1.2)
-                bobbin.process.send_signal(signal.SIGCONT)
-                tally.freezes += 1
-                continue
-            bobbin.process.kill()
-            await bobbin.process.wait()
-            tally.kills += 1
-            cut_off = bool(await bobbin.rows("SELECT id FROM turn WHERE state = 'open'"))
-            began = monotonic()
-            await bobbin.start()
-            if chance.random() < 1 / 2:
-                await crowd.answered()
-                tally.recoveries += [monotonic() - began] * cut_off
-        bobbin.slack.faults.clear()
-        await crowd.answered()
-        await crowd.judged(tally, seed)
+        try:
+            for number in range(rounds):
+                await _round(bobbin, crowd, random.Random(f"{seed}/{number}"), tally)
+        except NeverAtRest:
+            tally.wrong = await crowd.waiting()
+        else:
+            await crowd.judged(tally)
     return tally
+
+
+async def _round(bobbin: ForkedBobbin, crowd: "Crowd", chance: random.Random, tally: Tally) -> None:
+    befall(bobbin, chance)
+    await crowd.speak()
+    await asyncio.sleep(chance.uniform(0, 0.8))
+    assert bobbin.process is not None
+    if chance.random() < FROZEN:
+        bobbin.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(LEASE * 1.2)
+        bobbin.process.send_signal(signal.SIGCONT)
+        tally.freezes += 1
+        return
+    bobbin.process.kill()
+    await bobbin.process.wait()
+    tally.kills += 1
+    cut_off = bool(await bobbin.rows("SELECT id FROM turn WHERE state = 'open'"))
+    began = monotonic()
+    await bobbin.start()
+    if chance.random() < 1 / 2:
+        await crowd.answered()
+        tally.recoveries += [monotonic() - began] * cut_off
+
+
+def befall(bobbin: ForkedBobbin, chance: random.Random) -> None:
+    """Put a fault in now and then."""
+    if chance.random() < FAULTY:
+        method, kind, more = chance.choice(FAULTS)
+        bobbin.slack.faults.add(method, kind, **more)
+
+
+_WAITING = """
+    SELECT c.id, c.pending_at, c.not_before, c.lease_owner, c.lease_until, c.fence,
+        t.id, t.state, t.claims, t.deaths
+    FROM conversation c LEFT JOIN turn t ON t.conversation_id = c.id AND t.state = 'open'
+    WHERE c.pending_at IS NOT NULL"""
 
 
 class Crowd:
@@ -148,9 +172,10 @@ class Crowd:
     They edit and delete what they asked, press Stop, and have answers given again.
     """
 
-    def __init__(self, bobbin: ForkedBobbin, chance: random.Random) -> None:
+    def __init__(self, bobbin: ForkedBobbin, seed: str) -> None:
         slack = bobbin.slack
-        self._bobbin, self._chance = bobbin, chance
+        self._bobbin, self._seed = bobbin, seed
+        self._chance, self._spoken = random.Random(seed), 0
         self._people = [slack.add_person(name) for name in ("Ann Lee", "Ben Ode", "Cem Kar")]
         self._channels = [slack.add_channel(name, members=self._people) for name in ("general", "random")]
         self._threads: list[tuple[str, str]] = []
@@ -161,7 +186,9 @@ class Crowd:
 
     async def speak(self) -> None:
         """Say one to three things; now and then an event comes twice, late, or out of order."""
-        chance, slack = self._chance, self._bobbin.slack
+        self._spoken += 1
+        chance, slack = random.Random(f"{self._seed}/said {self._spoken}"), self._bobbin.slack
+        self._chance = chance
         slack.deliver_twice(on=chance.random() < 0.15)
         slack.shuffle(chance.randrange(10**6) if chance.random() < 0.2 else None)
         for _ in range(chance.randint(1, 3)):
@@ -170,14 +197,28 @@ class Crowd:
                 await chance.choice((self._edit, self._edit, self._delete, self._stop, self._again))()
 
     async def answered(self) -> None:
-        """Wait until nothing waits any more."""
+        """Wait until nothing waits any more. Raises `NeverAtRest`."""
         await asyncio.gather(*self._clicks)
-        await all_quiet(self._bobbin, 0)  # a question that is deleted at once has no turn
+        try:
+            await all_quiet(self._bobbin, 0)  # a question that is deleted at once has no turn
+        except TimeoutError as error:
+            raise NeverAtRest from error
 
-    async def judged(self, tally: Tally, seed: str) -> None:
-        """Enter what came of it all, at rest."""
+    async def waiting(self) -> list[str]:
+        """The violation that a stage never comes to rest, and what waits there."""
+        rows = await self._bobbin.rows(_WAITING)
+        return [f"stage {self._seed}: NEVER AT REST at {time():.3f}: {rows}"]
+
+    async def judged(self, tally: Tally) -> None:
+        """Let it come to rest without further faults, and enter what came of it all."""
         bobbin = self._bobbin
-        tally.wrong = [f"stage {seed}: {wrong}" for wrong in await violations(bobbin)]
+        bobbin.slack.faults.clear()
+        try:
+            await self.answered()
+        except NeverAtRest:
+            tally.wrong = await self.waiting()
+            return
+        tally.wrong = [f"stage {self._seed}: {wrong}" for wrong in await violations(bobbin)]
         tally.questions = len((await recorded(bobbin)).questions())
         tally.changes = self._changes
         tally.turns = Counter(

@@ -46,11 +46,13 @@ class Said:
 
 @dataclass(frozen=True)
 class Act:
-    """An event that must be on the disk before its ack: the transaction that puts it there, and of what."""
+    """An event that must be on the disk before its ack: the transaction that puts it there, of what, and when
+    it happened in Slack."""
 
     event: str
     transaction: str
     place: Place
+    at: float
 
 
 @dataclass
@@ -113,8 +115,6 @@ class Record:
 
     said: dict[Place, Said]
     acts: list[Act]
-    stopped: set[Place]
-    """Threads in which somebody pressed Stop."""
     acked: dict[str, float]
     committed: dict[tuple[str, str], float] | None
     """When, by transaction and event, as the process noted it; None where it notes none."""
@@ -153,7 +153,7 @@ class Record:
 async def recorded(bobbin: Bobbin) -> Record:
     """Read what a run left behind. Call it at rest."""
     slack = bobbin.slack
-    said, acts, stopped = _told(slack)
+    said, acts = _told(slack)
     passed = getattr(bobbin, "passed", None)
     committed: dict[tuple[str, str], float] | None = None if passed is None else {}
     for at, _, name, _, key in passed() if passed is not None else ():
@@ -168,7 +168,6 @@ async def recorded(bobbin: Bobbin) -> Record:
     return Record(
         said=said,
         acts=acts,
-        stopped=stopped,
         acked=acked,
         committed=committed,
         taken=taken,
@@ -206,38 +205,37 @@ _KEPT = """
 _PARTS = "SELECT turn_id, channel_id, ts, kind FROM reply_part ORDER BY turn_id, part, ts"
 
 
-def _told(slack: Slack) -> tuple[dict[Place, Said], list[Act], set[Place]]:
+def _told(slack: Slack) -> tuple[dict[Place, Said], list[Act]]:
     """What people said and did, from the events in the order in which Slack made them."""
     said: dict[Place, Said] = {}
     acts: list[Act] = []
-    stopped: set[Place] = set()
     for event_id, payload in slack._sockets._events.items():
         event = payload["event"]
         channel, subtype = event.get("channel"), event.get("subtype")
         inner = event.get("message") or event
+        at = float(event["event_ts"])
         place = (channel, str(event.get("deleted_ts") or inner.get("ts")))
         if event.get("type") == "agent_session_stopped":
-            stopped.add((channel, event["thread_ts"]))
-            acts.append(Act(event_id, "stop", (channel, event["thread_ts"])))
+            acts.append(Act(event_id, "stop", (channel, event["thread_ts"]), at))
         elif event.get("type") not in ("message", "app_mention"):
             continue
         elif subtype == "message_deleted" or inner.get("subtype") == "tombstone":
-            acts.append(Act(event_id, "delete", place))
+            acts.append(Act(event_id, "delete", place, at))
             if place in said and said[place].gone is None:
-                said[place].gone = Words("", float(event["event_ts"]), event_id)
+                said[place].gone = Words("", at, event_id)
         elif inner.get("user") == slack.bot_user_id or inner.get("subtype") not in (None, "file_share"):
             continue
         elif subtype == "message_changed":
             if inner["text"] != event["previous_message"]["text"]:
-                acts.append(Act(event_id, "edit", place))
-                said[place].forms.append(Words(inner["text"], float(event["event_ts"]), event_id))
+                acts.append(Act(event_id, "edit", place, at))
+                said[place].forms.append(Words(inner["text"], at, event_id))
                 said[place].events.append(event_id)
         else:
-            acts.append(Act(event_id, "post", place))
+            acts.append(Act(event_id, "post", place, at))
             words = Words(inner["text"], float(place[1]), event_id)
             thread = str(inner.get("thread_ts") or place[1])
             said.setdefault(place, Said(place, thread, [words])).events.append(event_id)
-    return said, acts, stopped
+    return said, acts
 
 
 def _acked(slack: Slack) -> dict[str, float]:

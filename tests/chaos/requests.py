@@ -66,6 +66,10 @@ class Requests:
         """What the model said to the requests of a turn."""
         return [self._record.requests[number].answer for number in self._for[turn.id]]
 
+    def began(self, turn: RanTurn, words: str) -> bool:
+        """Whether an answer to a request of this turn begins with these bare words."""
+        return any(bare(answer).startswith(words) for answer in self.answers(turn))
+
     def violations(self) -> Iterator[str]:
         """Tell what is wrong with what was asked, and with which answers were taken."""
         yield from (f"CANNOT TELL: said in two places: {text!r}" for text in self._ambiguous)
@@ -101,7 +105,7 @@ class Requests:
         """The answer is that of a call for this turn, which was sent the questions as they stand."""
         answer = bare(turn.answer)
         if turn.reason in ENDINGS:  # what was shown by then stays
-            if not any(bare(whole).startswith(answer) for whole in self.answers(turn)):
+            if not answer or not self.began(turn, answer):
                 yield f"WRONG: turn {turn.id} shows what no call for it said: {turn.answer!r}"
             return
         own = [

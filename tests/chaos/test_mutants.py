@@ -11,6 +11,7 @@ from tests.chaos.history import violations
 from tests.chaos.hooks import MUTANTS
 from tests.chaos.plays import changed_meanwhile, one_question
 from tests.chaos.stage import all_quiet, stage
+from tests.e2e.conftest import by_requests
 
 _WAITING = "SELECT count(*) FROM message WHERE addressed = 1 AND turn_id IS NULL"
 
@@ -41,6 +42,11 @@ async def acked_and_killed(bobbin: ForkedBobbin, *, broken: bool) -> int:
     return await one_question(bobbin) + (not broken)
 
 
+async def acked_and_killed_by_requests(bobbin: ForkedBobbin, *, broken: bool) -> int:
+    bobbin.settings |= by_requests(bobbin.slack)
+    return await acked_and_killed(bobbin, broken=broken)
+
+
 async def killed_before_its_record(bobbin: ForkedBobbin, *, broken: bool) -> int:
     await dies_once(bobbin, "before record_part")
     return 1
@@ -53,7 +59,8 @@ async def answer_lost(bobbin: ForkedBobbin, *, broken: bool) -> int:
 
 
 async def effect_late(bobbin: ForkedBobbin, *, broken: bool) -> int:
-    bobbin.slack.faults.add("chat.startStream", "late", seconds=0.25)
+    """What comes before the answer stands is found when it does, though nothing is waited for."""
+    bobbin.slack.faults.add("chat.startStream", "late", seconds=4 if broken else 0.25)
     await bobbin.start()
     await one_question(bobbin)
     await bobbin.slack.wait_for(lambda: bobbin.slack.workspace.streams)
@@ -69,13 +76,33 @@ async def killed_and_effect_late(bobbin: ForkedBobbin, *, broken: bool) -> int:
 
 
 async def stolen(bobbin: ForkedBobbin, *, broken: bool) -> int:
-    bobbin.steal = 5.0  # meanwhile the next owner has found the message
+    bobbin.steal = ("chat.startStream", 5.0)  # meanwhile the next owner has found the message
     await bobbin.start()
     await one_question(bobbin)
     async with asyncio.timeout(20):
         while not any(point[2:4] == ("after record_part", 2) for point in bobbin.passed()):  # noqa: ASYNC110  a file
             await asyncio.sleep(0.05)
     return 1 + await one_question(bobbin, "And who makes it?")
+
+
+async def stolen_in_mid_answer(bobbin: ForkedBobbin, *, broken: bool) -> int:
+    """The next owner's answer is short, and stands when the stale one goes on with its own."""
+    bobbin.steal = ("chat.appendStream", 5.0)
+    bobbin.bedrock.pace, bobbin.model.sentences = 0.05, 300
+    await bobbin.start()
+    await one_question(bobbin)
+    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests))
+    bobbin.model.sentences = 6
+    if broken:
+        await all_quiet(bobbin, 1)
+        since = len(bobbin.slack.calls())
+        await bobbin.slack.wait_for(
+            lambda: any(
+                call.name == "chat.update" and "Call 1 " in str(call.arguments) and call.result
+                for call in bobbin.slack.calls()[since:]
+            )
+        )
+    return 1
 
 
 async def two_at_once(bobbin: ForkedBobbin, *, broken: bool) -> int:
@@ -98,6 +125,10 @@ async def two_at_once(bobbin: ForkedBobbin, *, broken: bool) -> int:
     return 3
 
 
+async def asked_meanwhile(bobbin: ForkedBobbin, *, broken: bool) -> int:
+    return await two_at_once(bobbin, broken=broken) - broken
+
+
 async def changed(bobbin: ForkedBobbin, *, broken: bool) -> int:
     bobbin.bedrock.pace = 0.2
     await bobbin.start()
@@ -106,11 +137,14 @@ async def changed(bobbin: ForkedBobbin, *, broken: bool) -> int:
 
 CAUGHT = {
     "ack before commit": (acked_and_killed, "LOST|ACK before commit"),
+    "ack before commit, by requests": (acked_and_killed_by_requests, "LOST|ACK before commit"),
     "no reconcile": (killed_before_its_record, "TWICE"),
     "blind retry of a create": (answer_lost, "TWICE"),
     "no settle time for a call": (effect_late, "TWICE"),
     "no settle time after a crash": (killed_and_effect_late, "TWICE"),
     "stale owner deletes": (stolen, "MISSING"),
+    "no guard of the lease": (stolen_in_mid_answer, "WRONG"),
+    "what waits is not computed again": (asked_meanwhile, "LOST|at rest"),
     "only the last message sent": (two_at_once, "FORGOT"),
     "no merge": (two_at_once, "ROLES"),
     "a changed question is not answered anew": (changed, "OUTDATED"),

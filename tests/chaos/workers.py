@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.chaos.forked import ForkedBobbin
-from tests.chaos.kills import FAULTS, FAULTY, FROZEN, LEASE, ROUNDS_ON_ONE_STAGE, Crowd, Tally
+from tests.chaos.kills import FROZEN, LEASE, ROUNDS_ON_ONE_STAGE, Crowd, Tally, befall
 from tests.chaos.stage import stage
 from tests.postgres import Server
 
@@ -27,15 +27,12 @@ async def worker_kills(folder: Path, server: Server, *, rounds: int, seed: int, 
 
 
 async def _killed(folder: Path, server: Server, rounds: int, seed: str, workers: int) -> Tally:
-    chance = random.Random(seed)
     tally = Tally(0)
     async with _crew(folder, server, workers, LEASE_SECONDS=str(LEASE)) as crew:
-        bobbin = crew[0]
-        crowd = Crowd(bobbin, chance)
-        for _ in range(rounds):
-            if chance.random() < FAULTY:
-                method, kind, more = chance.choice(FAULTS)
-                bobbin.slack.faults.add(method, kind, **more)
+        crowd = Crowd(crew[0], seed)
+        for number in range(rounds):
+            chance = random.Random(f"{seed}/{number}")
+            befall(crew[0], chance)
             await crowd.speak()
             await asyncio.sleep(chance.uniform(0, 0.8))
             worker = chance.choice(crew)
@@ -50,25 +47,26 @@ async def _killed(folder: Path, server: Server, rounds: int, seed: str, workers:
             await worker.process.wait()
             tally.kills += 1
             await worker.start()
-        await _judged(bobbin, crowd, tally, seed)
+        await crowd.judged(tally)
     return tally
 
 
 async def restarts(folder: Path, server: Server, *, times: int, seed: int, workers: int = 3) -> Tally:
     """Restart the server every few seconds, by a shutdown or a crash, while people ask."""
-    chance = random.Random(seed)
     tally = Tally(seed)
     async with _crew(folder, server, workers, LEASE_SECONDS=_OUTLIVES_A_RESTART) as crew:
-        crowd = Crowd(crew[0], chance)
-        for _ in range(times):
+        crowd = Crowd(crew[0], str(seed))
+        for number in range(times):
+            chance = random.Random(f"{seed}/{number}")
+            how = chance.choice(["fast", "immediate"])
             waiting = asyncio.ensure_future(asyncio.sleep(RESTART_SECONDS))
             while not waiting.done():
                 await crowd.speak()
                 await asyncio.wait([waiting], timeout=chance.uniform(0.2, 1))
-            await asyncio.to_thread(server.halt, chance.choice(["fast", "immediate"]))
+            await asyncio.to_thread(server.halt, how)
             await asyncio.to_thread(server.go)
             tally.kills += 1
-        await _judged(crew[0], crowd, tally, str(seed))
+        await crowd.judged(tally)
     return tally
 
 
@@ -90,7 +88,7 @@ async def releases(folder: Path, server: Server, *, seed: int) -> Tally:
     async with _crew(folder, server, 2, DRAIN_SECONDS="1") as crew:
         one, other = crew
         one.bedrock.pace = 0.05  # some answers end while their worker drains, others are given back
-        crowd = Crowd(one, chance)
+        crowd = Crowd(one, str(seed))
         talking = asyncio.create_task(_talk(crowd, chance))
         for worker, migration, left in (
             (one, "", other), (other, "", one), (one, NEWER, other), (other, NEWER, one), (one, "", other),
@@ -106,7 +104,7 @@ async def releases(folder: Path, server: Server, *, seed: int) -> Tally:
         talking.cancel()
         with suppress(asyncio.CancelledError):
             await talking
-        await _judged(one, crowd, tally, str(seed))
+        await crowd.judged(tally)
     return tally
 
 
@@ -140,22 +138,3 @@ async def _crew(
             stack.push_async_callback(worker.close)
             await worker.start()
         yield crew
-
-
-_WAITING = """
-    SELECT c.id, c.pending_at, c.not_before, c.lease_owner, c.lease_until, c.fence,
-        t.id, t.state, t.claims, t.deaths,
-        CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint) AS now
-    FROM conversation c LEFT JOIN turn t ON t.conversation_id = c.id AND t.state = 'open'
-    WHERE c.pending_at IS NOT NULL"""
-
-
-async def _judged(bobbin: ForkedBobbin, crowd: Crowd, tally: Tally, seed: str) -> None:
-    bobbin.slack.faults.clear()
-    try:
-        await crowd.answered()
-    except TimeoutError:
-        tally.wrong = [f"stage {seed}: NEVER AT REST: {row}" for row in await bobbin.rows(_WAITING)]
-        tally.wrong += ["NEVER AT REST"]
-        return
-    await crowd.judged(tally, seed)

@@ -195,6 +195,20 @@ async def test_try_again_that_fails_again_says_so_in_the_same_message(
     assert len(bedrock.requests) == 3
 
 
+async def test_an_error_goes_where_its_question_is_deleted_while_it_is_tried_again(
+    bobbin: Bobbin, slack: Slack, bedrock: Bedrock
+) -> None:
+    bedrock.faults.add("no_access")
+    channel, thread = await ask(bobbin, slack, "What's 1+1?")
+    message = await failed(bobbin, channel, thread)
+    bedrock.hold()
+    await press(bobbin, channel, thread, message)
+    await bedrock.wait_for(lambda it: len(it.requests) == 2)
+    await slack.delete(slack.message(channel, thread)["user"], channel, thread)
+    # Its button would do nothing: there is no question any more.
+    await slack.wait_for(lambda: message["ts"] not in slack.workspace.channels[channel].messages)
+
+
 async def test_try_again_after_newer_turns_reads_what_its_own_turn_read(
     bobbin: Bobbin, slack: Slack, bedrock: Bedrock
 ) -> None:

@@ -111,13 +111,16 @@ async def singles(
 async def pairs(
     folder: Path, play: Play, server: Server | None = None, *, every: int = 1, seed: int = 0, at_once: int = 6
 ) -> list[Run]:
-    """Die at each point of the play and at each point of the recovery from that, or at every so many-th."""
+    """Die at each point of the play and at each point of the recovery from that, or at every so many-th.
+
+    `every` squared seeds try all of them.
+    """
     firsts = await singles(folder / "singles", play, server, every=every, seed=seed, at_once=at_once)
     twice = [
         (*first.kills, second)
-        for first in firsts[1:]
+        for number, first in enumerate(firsts[1:])
         if first.happened
-        for second in first.passed[seed % every :: every]
+        for second in first.passed[(seed // every + number) % every :: every]
     ]
     return [*firsts, *await _all(folder, play, twice, server, at_once)]
 

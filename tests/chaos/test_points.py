@@ -1,13 +1,16 @@
 """Crash points of a turn, each with one whole answer in the end (all, and pairs of them: `make chaos`)."""
 
+import random
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.plays import PEOPLE, QUESTION, Play
-from tests.chaos.points import reached, singles
+from tests.chaos.points import pairs, reached, singles
 from tests.postgres import Server
 
+_SAMPLED = 9
+"""Of the pairs, every so many-th first and second point."""
 NEEDED = {
     "before post", "after post", "before ack", "after ack", "after claim", "before the model", "model Stop",
     "before begin", "after begin", "before settle", "after settle",
@@ -33,3 +36,16 @@ async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     assert reached(killed) >= 0.9
     if every == 1:
         assert {name for run in killed if run.happened for name, _ in run.kills} >= needed(server)
+
+
+@pytest.mark.timeout(300)  # on a busy machine
+async def test_a_kill_at_any_point_of_the_recovery_from_another_leaves_one_whole_answer(
+    tmp_path: Path, server: Server | None
+) -> None:
+    seed = random.randrange(_SAMPLED**2)
+    print(f"seed {seed}")
+    whole, *killed = runs = await pairs(tmp_path, QUESTION, server, every=_SAMPLED, seed=seed)
+    assert {run.kills: run.wrong for run in runs if run.wrong} == {}
+    assert whole.passed
+    assert any(len(run.kills) == run.happened > 1 for run in killed)
+    assert reached(killed) >= 0.8

@@ -23,8 +23,13 @@ async def bobbin(make: Callable[..., Bobbin]) -> Bobbin:
 async def comes_late(slack: Slack, channel: str, thread: str, person: str, text: str = "Four score") -> None:
     """Carry out a call to begin a stream whose answer nobody waits for any more."""
     client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
-    told = {"recipient_user_id": person, "recipient_team_id": slack.team_id}
-    await client.chat_startStream(channel=channel, thread_ts=thread, markdown_text=text, **told)
+    await client.chat_startStream(
+        channel=channel,
+        thread_ts=thread,
+        markdown_text=text,
+        recipient_user_id=person,
+        recipient_team_id=slack.team_id,
+    )
 
 
 async def killed_as_it_began(bobbin: Bobbin, channel: str, person: str, words: str) -> str:

@@ -43,7 +43,7 @@ async def test_a_kill_at_any_point_of_the_recovery_from_another_leaves_one_whole
     tmp_path: Path, server: Server | None
 ) -> None:
     seed = random.randrange(_SAMPLED**2)
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201  shown where the test fails
     whole, *killed = runs = await pairs(tmp_path, QUESTION, server, every=_SAMPLED, seed=seed)
     assert {run.kills: run.wrong for run in runs if run.wrong} == {}
     assert whole.passed

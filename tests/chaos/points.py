@@ -102,7 +102,10 @@ async def singles(
     """
     whole = await run(folder / "whole", play, server=server)
     points = [point for point in whole.passed if not names or point[0] in names]
-    return [whole, *await _all(folder, play, [(point,) for point in points[seed % every :: every]], server, at_once)]
+    return [
+        whole,
+        *await _all(folder, play, [(point,) for point in points[seed % every :: every]], server, at_once),
+    ]
 
 
 async def pairs(

@@ -63,8 +63,8 @@ AGAIN = (
     "tests/e2e/test_doctor.py",
     "tests/e2e/test_doctor_aws.py",
 )
-"""What looks at a page, or at what a command prints. Elsewhere an answer that is waited for in vain is the very
-thing that must not happen."""
+"""What looks at a page, or at what a command prints. Elsewhere an answer that is waited for in vain is the
+very thing that must not happen."""
 
 
 class ModuleByModule(LoadScopeScheduling):  # type: ignore[misc]

@@ -14,13 +14,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import aiosqlite
 import pytest
 import pytest_asyncio
 
+from bot.ports import Finish, Part, Stop, Usage
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
 from storage import open_store
@@ -226,56 +229,88 @@ async def grown(bobbin: Bobbin) -> Scene:
 
 # ---------------------------------------------------------------- loss of power
 
-COMMITS = 24
-CUTS = 210
+TURNS = 6
+CUTS = 70
+"""Of each kind: between sectors, at any byte, and within a byte of a commit's end."""
 PAGE = 4096
+
+State = dict[str, list[dict[str, Any]]]
+TABLES = ("conversation", "message", "turn", "reply_part", "inbox")
 
 
 @dataclass(frozen=True)
 class Remains:
-    """The bytes of a database before and after a checkpoint; of its log, and its length at each commit."""
+    """The bytes of a database before and after a checkpoint; of its log, and after each commit its length.
+
+    `states`: what stood in the tables at first and after each commit.
+    """
 
     before: bytes
     log: bytes
     committed: list[int]
+    states: list[State]
     after: bytes
 
 
+async def state(talk: Talk) -> State:
+    """All that stands in the tables."""
+    return {table: await talk.sql(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in TABLES}
+
+
 async def written(path: Path) -> Remains:
-    """Take in some messages, each in a commit of its own."""
+    """Take in messages and answer them, by the transactions of a turn, each in a commit of its own."""
     log = path.with_name("bobbin.db-wal")
-    committed: list[int] = []
     async with open_store(f"sqlite:///{path}") as store:
         talk = Talk(store)
-        for number in range(COMMITS):
-            await talk.say(number, f"@bobbin message {number}", root=number // 3 * 3)
+        committed, states = [], [await state(talk)]
+
+        async def done() -> None:
             committed.append(len(log.read_bytes()))
+            states.append(await state(talk))
+
+        for at in range(0, 10 * TURNS, 10):
+            for number in range(2):
+                await talk.say(at + number, f"@bobbin message {at + number}", root=at // 20 * 20)
+                await done()
+            turn = await talk.claim()
+            await done()
+            await store.record_part(turn, Part(talk.ts(at + 5), "answer", 0))
+            await done()
+            await store.record_answer(turn, f"answer {at}", Stop("end_turn", Usage()))
+            await done()
+            await store.finish(turn, Finish("answered", f"answer {at}"))
+            await done()
         before, logged = path.read_bytes(), log.read_bytes()  # noqa: ASYNC240  nothing else runs
-    return Remains(before, logged, committed, path.read_bytes())  # noqa: ASYNC240  likewise
+    assert len({*committed}) == len(committed)  # each is in the log
+    return Remains(before, logged, committed, states, path.read_bytes())  # noqa: ASYNC240  likewise
 
 
-async def found(path: Path, database: bytes, log: bytes) -> int:
-    """Open what is left of a database: so many messages, from the first on, are there, and all of each."""
+async def found(path: Path, database: bytes, log: bytes) -> State:
+    """Open what is left of a database, which must be sound; what stands in it."""
     path.write_bytes(database)  # noqa: ASYNC240  nothing else runs
     path.with_name(f"{path.name}-wal").write_bytes(log)
     async with open_store(f"sqlite:///{path}", lock_seconds=0) as store:
         talk = Talk(store)
-        kept = [row["text"] for row in await talk.sql("SELECT text FROM message ORDER BY ts")]
         assert await talk.sql("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
-        assert await talk.sql("SELECT count(*) AS n FROM inbox") == [{"n": len(kept)}]
-    assert kept == [f"@bobbin message {number}" for number in range(len(kept))]
-    return len(kept)
+        return await state(talk)
 
 
 async def test_a_log_torn_anywhere_has_everything_committed_before(tmp_path: Path) -> None:
     """What follows the cut is missing, zeros or noise: nothing committed is lost, nothing half is seen."""
     remains = await written(tmp_path / "bobbin.db")
-    cuts = random.Random(0).sample(range(0, len(remains.log), 512), CUTS)
+    chance, length = random.Random(0), len(remains.log)
+    cuts = [
+        *chance.sample(range(0, length, 512), CUTS),
+        *chance.sample(range(length), CUTS),
+        *chance.sample([end + by for end in remains.committed for by in (-1, 0, 1)], CUTS),
+    ]
     for number, cut in enumerate(cuts):
-        missing = len(remains.log) - cut
-        rest = (b"", bytes(missing), random.Random(number).randbytes(missing))[number % 3]
-        kept = await found(tmp_path / f"{number}.db", remains.before, remains.log[:cut] + rest)
-        assert kept == sum(end <= cut for end in remains.committed), cut
+        missing = max(0, length - cut)
+        rest = (b"", bytes(missing), chance.randbytes(missing))[number % 3]
+        log = remains.log[:cut] + rest
+        same = cut + len(commonprefix([rest[:PAGE], remains.log[cut : cut + PAGE]]))  # as it happens
+        kept = await found(tmp_path / f"{number}.db", remains.before, log)
+        assert kept == remains.states[sum(end <= same for end in remains.committed)], cut
 
 
 async def test_a_checkpoint_torn_anywhere_loses_nothing(tmp_path: Path) -> None:
@@ -287,4 +322,4 @@ async def test_a_checkpoint_torn_anywhere_loses_nothing(tmp_path: Path) -> None:
         for start in range(0, len(torn), PAGE):
             end = start + chance.choice((0, PAGE // 2, PAGE))
             torn[start:end] = remains.after[start:end]
-        assert await found(tmp_path / f"{number}.db", bytes(torn), remains.log) == COMMITS
+        assert await found(tmp_path / f"{number}.db", bytes(torn), remains.log) == remains.states[-1]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.slack.faults import Fault
+from bot.sandbox.slack.journal import Entry
 from bot.slack.blocks import DISCLAIMER, TRY_AGAIN
 from tests.chaos.stage import database
 from tests.e2e.conftest import Bobbin, shown
@@ -79,6 +80,11 @@ class Ground(Scene):
     def refuse(self, method: str, code: str = "unknown_method") -> None:
         """Refuse a method for the whole row."""
         self.slack.faults.add(method, code, times=None)
+
+    def calls(self, method: str) -> list[Entry]:
+        """Those since the row began."""
+        since = self.slack.log[self._log_before :]
+        return [entry for entry in since if (entry.kind, entry.name) == ("call", method)]
 
     async def rest(self, seconds: float = 60) -> None:
         """Wait until every event was taken in, nothing is open, and every call has had its effect."""

@@ -7,8 +7,10 @@ tests/e2e/test_errors.py has them as they are.
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,14 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-START = """
+WAITS, BUSY_SECONDS = (0.02, 0.05, 0.1), 2
+START = f"""
 import socket, sys
 from pathlib import Path
 import bot.asking
 from bot.__main__ import main
 
-bot.asking.WAITS, bot.asking.BUSY_SECONDS = (0.02, 0.05, 0.1), 2
+bot.asking.WAITS, bot.asking.BUSY_SECONDS = {WAITS}, {BUSY_SECONDS}
 resolve = socket.getaddrinfo
 
 def getaddrinfo(host, *more, **options):
@@ -152,8 +155,12 @@ async def test_a_fault_that_passes_is_not_seen(scene: Scene, fault: str) -> None
 async def test_a_fault_that_stays_is_said_once_the_tries_are_used_up(scene: Scene, fault: str) -> None:
     scene.bedrock.faults.add(fault, times=None)
     await is_told(scene, WORDS, PASSES[fault])
-    if PASSES[fault] is errors.ModelBusy:  # asked for as long as patience lasts: at most every 0.08 s here
-        assert 3 < len(scene.requests) < 60
+    if PASSES[fault] is errors.ModelBusy:  # asked for as long as patience lasts, and never in haste
+        times = [asked.started_at for asked in scene.requests]
+        assert len(times) > len(WAITS)
+        assert time.time() - times[0] > BUSY_SECONDS / 2
+        waits = zip(pairwise(times), chain(WAITS, repeat(WAITS[-1])), strict=False)
+        assert all(later - earlier > 0.8 * wait for (earlier, later), wait in waits)
     else:
         # A connection that is cut at once may be an old one of the pool: each try is made on another too.
         assert len(scene.requests) == (6 if fault == "reset" else 3)

@@ -14,7 +14,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from os.path import commonprefix
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -35,10 +34,11 @@ from tests.e2e.test_process import becomes, get, logged
 from tests.ports import free_port
 
 START = """
-import sys
+import os, sys
 from pathlib import Path
 import bot.app, bot.turns, storage.sqlite
 from bot.__main__ import main
+from bot.errors import StoreError
 
 bot.turns._AGAIN_SECONDS, bot.app._STORE_AGAIN_SECONDS = 5, 2
 
@@ -50,13 +50,20 @@ async def hindered(path, connection, work):
         raw.execute(f"PRAGMA max_page_count = {1 if full else 0xfffffffe}").fetchall()
         raw.execute(f"PRAGMA query_only = {int(read_only)}")
         return work(raw)
-    return await hop(path, connection, after_pragmas)
+    try:
+        return await hop(path, connection, after_pragmas)
+    except StoreError:
+        if work is not storage.sqlite._mark:  # which is tried whenever somebody asks whether it is ready
+            os.write(1, b'{"event": "tried in vain", "level": "debug"}\\n')
+        raise
 
 storage.sqlite._hop = hindered
 sys.exit(main())
 """
-"""While there is a file `full` the database cannot grow; while there is `read-only`, it cannot be written."""
+"""While there is a file `full` the database cannot grow; while there is `read-only`, it cannot be written.
+The log has each try that failed."""
 
+TRIES_A_SECOND = 5
 PADDING = "marmalade " * 2000
 """More than fits into pages that the database has already."""
 
@@ -173,14 +180,13 @@ async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
             await becomes(health, "/readyz", 503, checks={"database": False, "slack": True})
         assert (await get(health, "/healthz"))[0] == 200
         await asyncio.sleep(max(0, began + seconds - monotonic()))  # what is tested is this time
-        lasted = monotonic() - began
-        complaints = [line for line in bobbin.log[lines:] if line["level"] in ("warning", "error")]
+        lasted, log = monotonic() - began, bobbin.log[lines:]
         assert not acked(during)
         assert not during.answers(second)
+    complaints = [line for line in log if line["level"] in ("warning", "error")]
     assert any(said in f"{line['event']} {line.get('error')}" for line in complaints)
-    assert len(complaints) < 5 * lasted
+    assert 1 <= sum(line["event"] == "tried in vain" for line in log) < TRIES_A_SECOND * lasted
 
-    over = monotonic()
     for scene, thread, answer in ((before, first, "asked before"), (during, second, "asked meanwhile")):
         await bobbin.slack.wait_for(
             lambda: [shown(message) for message in scene.answers(thread)] == [answer],  # noqa: B023
@@ -189,7 +195,6 @@ async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
     assert acked(during)
     await becomes(health, "/readyz", 200, 30)
     await at_rest(bobbin)
-    assert monotonic() - over < 30
     for scene, thread in ((before, first), (during, second)):
         [message] = scene.answers(thread)
         assert message.get("streaming_state") in (None, "completed")
@@ -308,7 +313,9 @@ async def test_a_log_torn_anywhere_has_everything_committed_before(tmp_path: Pat
         missing = max(0, length - cut)
         rest = (b"", bytes(missing), chance.randbytes(missing))[number % 3]
         log = remains.log[:cut] + rest
-        same = cut + len(commonprefix([rest[:PAGE], remains.log[cut : cut + PAGE]]))  # as it happens
+        same = cut
+        while same < length and log[same : same + 1] == remains.log[same : same + 1]:  # as it happens
+            same += 1
         kept = await found(tmp_path / f"{number}.db", remains.before, log)
         assert kept == remains.states[sum(end <= same for end in remains.committed)], cut
 

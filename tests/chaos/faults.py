@@ -181,7 +181,11 @@ def below(message: Mapping[str, Any]) -> list[str]:
 
 @asynccontextmanager
 async def pool(
-    folder: Path, count: int, settings: Mapping[str, str], server: Server | None = None
+    folder: Path,
+    count: int,
+    settings: Mapping[str, str],
+    server: Server | None = None,
+    command: Sequence[str] | None = None,
 ) -> AsyncIterator[list[Bobbin]]:
     """So many Bobbins, each between servers of its own, with a file or a database on a server of PostgreSQL.
 
@@ -192,7 +196,7 @@ async def pool(
         for number in range(count):
             (place := folder / str(number)).mkdir(parents=True)
             where = await stack.enter_async_context(database(server))
-            bobbins.append(await stack.enter_async_context(running(place, **{**where, **settings})))
+            bobbins.append(await stack.enter_async_context(running(place, command, **{**where, **settings})))
         yield bobbins
         for bobbin in bobbins:
             assert await bobbin.stop() == 0

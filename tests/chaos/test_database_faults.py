@@ -11,8 +11,8 @@ import random
 import resource
 import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -64,22 +64,24 @@ sys.exit(main())
 The log has each try that failed."""
 
 TRIES_A_SECOND = 5
+PutIn = Callable[[Bobbin], AbstractAsyncContextManager[None]]
 PADDING = "marmalade " * 2000
 """More than fits into pages that the database has already."""
 
 
 @asynccontextmanager
-async def keeping(folder: Path) -> AsyncIterator[tuple[Bobbin, int]]:
+async def keeping(folder: Path, start: str = START, **settings: str) -> AsyncIterator[tuple[Bobbin, int]]:
     """A Bobbin whose database can be hindered, and the port of its health; Slack delivers patiently."""
     health = free_port()
     slack = Slack(ack_seconds=1, redelivery=(0, 1, 2, 3, 4, 5, 6))
     await slack.start()
     async with Bedrock() as bedrock:
-        bobbin = Bobbin(slack, bedrock, folder, SLACK_PACING="off", PORT=str(health), HOST="127.0.0.1")
+        here = {"SLACK_PACING": "off", "PORT": str(health), "HOST": "127.0.0.1"}
+        bobbin = Bobbin(slack, bedrock, folder, **here, **settings)
         # Its log goes through a pipe: a limit to the size of its files is for the database alone.
         piped = 'exec "$@" > >(exec cat) 2>&1'
         bobbin.forked = False
-        bobbin.command = ["bash", "-c", piped, "bobbin", sys.executable, "-c", START]
+        bobbin.command = ["bash", "-c", piped, "bobbin", sys.executable, "-c", start]
         try:
             yield bobbin, health
         finally:
@@ -132,7 +134,7 @@ async def moved(bobbin: Bobbin) -> AsyncIterator[None]:
     bobbin.folder = bobbin.folder.rename(place)
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[PutIn, float, str]] = {
     "failing disk": (failing, 3.0, "the disk fails to read or write"),
     "full": (full, 3.0, "the disk is full"),
     "read-only": (read_only, 3.0, "it is read-only"),
@@ -166,6 +168,26 @@ async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
     shared: tuple[Bobbin, int], fault: str
 ) -> None:
     (bobbin, health), (put_in, seconds, said) = shared, FAULTS[fault]
+    log = await suffers(bobbin, health, put_in, seconds, refuses=put_in is not full)
+    complaints = [line for line in log if line["level"] in ("warning", "error")]
+    assert any(said in f"{line['event']} {line.get('error')}" for line in complaints)
+    assert await bobbin.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+async def suffers(
+    bobbin: Bobbin,
+    health: int,
+    put_in: PutIn,
+    seconds: float,
+    *,
+    refuses: bool = True,
+    tries: int = TRIES_A_SECOND,
+) -> list[dict[str, Any]]:
+    """Ask before and during a fault that lasts so long; what was logged meanwhile.
+
+    `refuses`: nothing at all can be written, so that Bobbin says that it is not ready. `tries`: to write, in
+    a second, are too many.
+    """
     await becomes(health, "/readyz", 200)
     before, during = Scene(bobbin), Scene(bobbin)
     bobbin.bedrock.hold()
@@ -176,16 +198,14 @@ async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
         began = monotonic()
         second = await during.mention(f"{PADDING} say exactly: asked meanwhile")
         bobbin.bedrock.release()
-        if put_in is not full:
+        if refuses:
             await becomes(health, "/readyz", 503, checks={"database": False, "slack": True})
         assert (await get(health, "/healthz"))[0] == 200
         await asyncio.sleep(max(0, began + seconds - monotonic()))  # what is tested is this time
         lasted, log = monotonic() - began, bobbin.log[lines:]
         assert not acked(during)
         assert not during.answers(second)
-    complaints = [line for line in log if line["level"] in ("warning", "error")]
-    assert any(said in f"{line['event']} {line.get('error')}" for line in complaints)
-    assert 1 <= sum(line["event"] == "tried in vain" for line in log) < TRIES_A_SECOND * lasted
+    assert 1 <= sum(line["event"] == "tried in vain" for line in log) < tries * lasted
 
     for scene, thread, answer in ((before, first, "asked before"), (during, second, "asked meanwhile")):
         await bobbin.slack.wait_for(
@@ -200,7 +220,7 @@ async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
         assert message.get("streaming_state") in (None, "completed")
         assert bobbin.slack.status(scene.channel, thread).status == "active"
     assert len(during.requests) <= 3  # one question asked, the other at most once more
-    assert await bobbin.rows("PRAGMA integrity_check") == [("ok",)]
+    return log
 
 
 async def test_a_damaged_database_is_not_used_until_a_sound_one_is_there(tmp_path: Path) -> None:

@@ -163,6 +163,26 @@ async def test_in_a_storm_of_disconnects_everything_is_answered_once(quick: Bobb
     assert not acks_went_astray(slack)
 
 
+async def test_an_event_larger_than_any_of_slacks_costs_a_socket_a_try_and_keeps_nobody_else_waiting(
+    quick: Bobbin, slack: Slack
+) -> None:
+    """It is more than the socket reads, so that it is never acknowledged; Slack gives it up."""
+    scene = Scene(quick)
+    await scene.joined()
+    event = {"type": "message", "channel": scene.channel, "user": scene.ann, "text": "a" * 10_000_000}
+    large = slack.deliver_raw(event, slack.workspace.channels[scene.channel])
+    threads = [await scene.mention(f"say exactly: {number}") for number in range(3)]
+    for number, thread in enumerate(threads):
+        assert await scene.answered(thread) == [str(number)]
+    given_up = await slack.wait_for(lambda: [entry for entry in slack.log if entry.kind == "undelivered"], 60)
+    assert [entry.data["event_id"] for entry in given_up] == [large]
+    tries = [e for e in slack.log if e.kind == "delivery" and e.data["event_id"] == large]
+    assert len(slack.calls("apps.connections.open")) <= 1 + len(tries)
+    await slack.wait_for(lambda: slack.connected == 1)
+    assert await scene.joined()
+    assert all(len(scene.answers(thread)) == 1 for thread in threads)
+
+
 async def test_where_too_many_sockets_are_open_the_remedy_is_said_and_tries_become_rare(
     quick: Bobbin, slack: Slack
 ) -> None:

@@ -81,10 +81,10 @@ class Ground(Scene):
         """Refuse a method for the whole row."""
         self.slack.faults.add(method, code, times=None)
 
-    def calls(self, method: str) -> list[Entry]:
-        """Those since the row began."""
+    def calls(self, method: str | None = None) -> list[Entry]:
+        """Those since the row began, of one method or all."""
         since = self.slack.log[self._log_before :]
-        return [entry for entry in since if (entry.kind, entry.name) == ("call", method)]
+        return [entry for entry in since if entry.kind == "call" and method in (None, entry.name)]
 
     async def rest(self, seconds: float = 60) -> None:
         """Wait until every event was taken in, nothing is open, and every call has had its effect."""

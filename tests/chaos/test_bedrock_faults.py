@@ -24,8 +24,9 @@ from bot.sandbox.slack import Slack
 from bot.slack.blocks import TRY_AGAIN
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene
+from tests.e2e.test_crashes import at_rest
 from tests.e2e.test_errors import buttons, visible
-from tests.e2e.test_reply import below
+from tests.e2e.test_reply import Says, below
 from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -319,3 +320,20 @@ async def test_a_bedrock_out_of_reach_is_said_and_try_again_works_once_it_is_bac
         assert shown(await ended(scene, message["thread_ts"])) == WORDS
         assert len(back.requests) == 1
         await back.close()
+
+
+async def test_the_longest_answer_that_a_model_can_give_goes_on_in_further_messages(tmp_path: Path) -> None:
+    """Some 100,000 tokens: nothing of it is lost, doubled or out of order."""
+    marks = [f"w{number:06}" for number in range(50_000)]
+    text = "\n\n".join(" ".join(marks[start : start + 50]) for start in range(0, len(marks), 50))
+    # With the lease as in earnest: it all comes within seconds, in which nothing else gets much of a turn.
+    async with impatient(tmp_path, LEASE_SECONDS="60") as bobbin:
+        scene = Scene(bobbin)
+        scene.bedrock.model = Says(text)
+        thread = await scene.mention("Tell me everything.")
+        await scene.slack.wait_for(
+            lambda: " ".join(map(shown, scene.bobbin.finished(scene.channel, thread))).split() == marks, 90
+        )
+        await at_rest(bobbin)
+        assert " ".join(map(shown, scene.answers(thread))).split() == marks
+        assert len(scene.requests) == 1

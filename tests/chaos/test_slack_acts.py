@@ -29,7 +29,6 @@ from tests.e2e.scene import running
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 WAYS = ("stream", "post")
-LONG_SECONDS = 30
 CALLED = [name for name in METHODS if name != "apps.connections.open"]
 
 
@@ -58,8 +57,7 @@ async def expires_by_time(bobbin: Bobbin) -> None:
         await ground.answered_once(await question(ground, "stream", text), text)
     finally:
         ground.slack.workspace.stream_seconds = 300
-    refused = [call for name in ("chat.appendStream", "chat.stopStream") for call in ground.calls(name)]
-    assert "message_not_in_streaming_state" in [(call.result or {}).get("error") for call in refused]
+    assert "message_not_in_streaming_state" in str([call.result for call in ground.calls()])
 
 
 async def conflicts(way: str, bobbin: Bobbin) -> None:
@@ -75,10 +73,8 @@ async def update_comes_late(bobbin: Bobbin) -> None:
     ground, text = Ground(bobbin), long_text("late update")
     fault = ground.slack.faults.add("chat.update", "late", seconds=0.7)
     await ground.answered_once(await question(ground, "post", text), text)
-    assert fault.times == 0
-    late, *later = ground.calls("chat.update")
-    assert (late.result or {}).get("ok")
-    assert later
+    late, _, *_ = ground.calls("chat.update")
+    assert (fault.times, (late.result or {}).get("ok")) == (0, True)
 
 
 # ---------------------------------------------------------------- people
@@ -235,17 +231,6 @@ async def all_is_limited(direct: bool, bobbin: Bobbin) -> None:  # noqa: FBT001 
     await ground.answered_once(thread, text)
 
 
-async def limited_for_long(method: str, way: str, bobbin: Bobbin) -> None:
-    """Slack says for how long: until that is over the method is not called again."""
-    ground, text = Ground(bobbin), long_text(f"limited {method}")
-    fault = ground.slack.faults.add(method, "ratelimited", retry_after=LONG_SECONDS)
-    await ground.answered_once(await question(ground, way, text), text)
-    assert fault.times == 0
-    refused, *others = ground.calls(method)
-    assert others
-    assert others[0].at - refused.at >= LONG_SECONDS
-
-
 # ---------------------------------------------------------------- events
 
 
@@ -366,13 +351,7 @@ SCOPES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "chat:write": (tuple(name for name, scope in METHODS.items() if scope == "chat:write"), "nothing"),
 }
-LIMITED = {"chat.stopStream": "stream", "chat.postMessage": "post", "chat.update": "post"}
 ROWS: dict[str, Play] = {
-    # The longest go first.
-    **{
-        f"{method} limited for long": partial(limited_for_long, method, way)
-        for method, way in LIMITED.items()
-    },
     "chat.delete, every fault": deletions,
     **{f"at the start, {fault}": partial(start, fault) for fault in FAULTS},
     **{f"{name} missing": partial(scope_missing, *row) for name, row in SCOPES.items()},

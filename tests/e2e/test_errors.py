@@ -112,7 +112,7 @@ async def test_one_message_longer_than_the_models_window_says_to_send_less(
     assert len(bedrock.requests) == 1
 
 
-async def test_a_throttled_model_is_asked_again_no_sooner_than_after_one_and_after_four_seconds(
+async def test_a_throttled_model_is_asked_again_after_one_and_after_four_seconds(
     bobbin: Bobbin, slack: Slack, bedrock: Bedrock
 ) -> None:
     bedrock.faults.add("throttled", times=2)

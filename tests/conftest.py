@@ -37,6 +37,7 @@ LONGEST = (
     "tests/e2e/test_process.py",
     "tests/chaos/test_kills.py",
     "tests/chaos/test_database_faults.py",
+    "tests/chaos/test_postgres_faults.py",
     "tests/browser/test_page.py",
     "tests/chaos/test_slack_acts.py",
     "tests/chaos/test_mutants.py",

@@ -37,6 +37,7 @@ LONGEST = (
     "tests/e2e/test_process.py",
     "tests/chaos/test_kills.py",
     "tests/chaos/test_database_faults.py",
+    "tests/chaos/test_postgres_faults.py",
     "tests/browser/test_page.py",
     "tests/chaos/test_slack_acts.py",
     "tests/chaos/test_mutants.py",
@@ -57,16 +58,14 @@ APART = (
 """Modules whose few tests each take long and share nothing: they need not be in one process."""
 
 
-ONCE = (
-    "tests/e2e/test_crashes.py",
-    "tests/e2e/test_gaps.py",
-    "tests/e2e/test_http_mode.py",
-    "tests/e2e/test_order.py",
-    "tests/e2e/test_reply_faults.py",
-    "tests/e2e/test_socket.py",
-    "tests/e2e/test_twelve.py",
+AGAIN = (
+    "tests/browser/",
+    "tests/integration/test_sandbox_page.py",
+    "tests/e2e/test_doctor.py",
+    "tests/e2e/test_doctor_aws.py",
 )
-"""Modules in which an answer that is waited for in vain is the very thing that must not happen."""
+"""What looks at a page, or at what a command prints. Elsewhere an answer that is waited for in vain is the
+very thing that must not happen."""
 
 
 class ModuleByModule(LoadScopeScheduling):  # type: ignore[misc]
@@ -88,14 +87,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest modules; of whole processes, what waited in vain is played once more.
+    """Begin with the longest modules; of AGAIN, what waited in vain is played once more.
 
-    A machine on which much runs at once may stand still for longer than anybody's patience. Where a lost
-    answer would show as that (`tests/chaos`, and ONCE), nothing is played again. What was, is listed last.
+    A machine on which much runs at once may stand still for longer than anybody's patience. Elsewhere a lost
+    answer would show as that, and nothing is played again. What was, is listed last.
     """
     for item in items:
-        patient = item.nodeid.startswith(("tests/e2e/", "tests/integration/", "tests/browser/"))
-        if patient and item.nodeid.partition("::")[0] not in ONCE:
+        if item.nodeid.startswith(AGAIN):
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun="Timeout"))
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.slack.faults import Fault
+from bot.sandbox.slack.journal import Entry
 from bot.slack.blocks import DISCLAIMER, TRY_AGAIN
 from tests.chaos.stage import database
 from tests.e2e.conftest import Bobbin, shown
@@ -79,6 +80,11 @@ class Ground(Scene):
     def refuse(self, method: str, code: str = "unknown_method") -> None:
         """Refuse a method for the whole row."""
         self.slack.faults.add(method, code, times=None)
+
+    def calls(self, method: str | None = None) -> list[Entry]:
+        """Those since the row began, of one method or all."""
+        since = self.slack.log[self._log_before :]
+        return [entry for entry in since if entry.kind == "call" and method in (None, entry.name)]
 
     async def rest(self, seconds: float = 60) -> None:
         """Wait until every event was taken in, nothing is open, and every call has had its effect."""
@@ -175,7 +181,11 @@ def below(message: Mapping[str, Any]) -> list[str]:
 
 @asynccontextmanager
 async def pool(
-    folder: Path, count: int, settings: Mapping[str, str], server: Server | None = None
+    folder: Path,
+    count: int,
+    settings: Mapping[str, str],
+    server: Server | None = None,
+    command: Sequence[str] | None = None,
 ) -> AsyncIterator[list[Bobbin]]:
     """So many Bobbins, each between servers of its own, with a file or a database on a server of PostgreSQL.
 
@@ -186,7 +196,7 @@ async def pool(
         for number in range(count):
             (place := folder / str(number)).mkdir(parents=True)
             where = await stack.enter_async_context(database(server))
-            bobbins.append(await stack.enter_async_context(running(place, **{**where, **settings})))
+            bobbins.append(await stack.enter_async_context(running(place, command, **{**where, **settings})))
         yield bobbins
         for bobbin in bobbins:
             assert await bobbin.stop() == 0

@@ -2,8 +2,9 @@
 
 The resident size and the descriptors are as the kernel tells them; tasks and blocks of memory as the process
 itself counts them when nothing is being answered. Blocks tell a leak: what stays is a block at least.
-The resident size tells what the allocator once needed at the most, and follows the highest tide so far. A
-line is laid through each by least squares, without the first fifth, in which caches fill.
+The resident size tells what the allocator once needed at the most, and follows the highest tide so far: it
+is told and not judged. A line is laid through each by least squares, without the first fifth, in which
+caches fill; the others may rise along it by no more than `_MAY_GROW`.
 """
 
 import asyncio
@@ -19,7 +20,11 @@ from tests.postgres import Server
 
 _AT_ONCE = 20
 _SAMPLE_EVERY = 200
+_SAMPLES = 5
+"""At least, however few the turns."""
 _WARM = 0.2
+_MAY_GROW = {"tasks": (5, 0.0), "descriptors": (20, 0.0), "blocks": (1500, 0.25)}
+"""In all, whatever the turns, and for each of them. One thing kept for each turn is a block at least."""
 _FAULTS = ("reset_after", "http", "ratelimited", "message_not_in_streaming_state")
 _METHODS = ("chat.appendStream", "chat.stopStream", "assistant.threads.setStatus")
 _FAULTY = 0.1
@@ -28,13 +33,17 @@ _PAGE_KIB = 4
 
 @dataclass
 class Sample:
-    """After so many turns: KiB in memory, open descriptors, tasks, blocks of memory that are in use."""
+    """After so many turns: KiB in memory, open descriptors, tasks, blocks of memory that are in use.
+
+    `slowest`: the seconds in which 99 of 100 turns since the last sample came to their end.
+    """
 
     turns: int
     rss: int
     descriptors: int
     tasks: int
     blocks: int
+    slowest: float
 
 
 @dataclass
@@ -46,12 +55,26 @@ class Soaked:
 
     def slope(self, name: str) -> float:
         """How much one thing grows in 1,000 turns."""
-        kept = self.samples[int(len(self.samples) * _WARM) :]
+        kept = self._warm
         xs = [sample.turns / 1000 for sample in kept]
         ys = [float(getattr(sample, name)) for sample in kept]
         x, y = sum(xs) / len(xs), sum(ys) / len(ys)
         spread = sum((each - x) ** 2 for each in xs)
         return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / spread if spread else 0.0
+
+    def leaks(self) -> list[str]:
+        """What grows with the turns."""
+        turns = self._warm[-1].turns - self._warm[0].turns
+        grown = {name: self.slope(name) * turns / 1000 for name in _MAY_GROW}
+        return [
+            f"{grown[name]:.0f} more {name} after {turns} turns"
+            for name, (in_all, each) in _MAY_GROW.items()
+            if grown[name] > in_all + each * turns
+        ]
+
+    @property
+    def _warm(self) -> list[Sample]:
+        return self.samples[int(len(self.samples) * _WARM) :]
 
     def lines(self) -> list[str]:
         """For people."""
@@ -59,7 +82,7 @@ class Soaked:
         return [
             *(
                 f"{s.turns:6d} turns  {s.rss / 1024:7.1f} MiB  {s.descriptors:4d} fds  {s.tasks:4d} tasks"
-                f"  {s.blocks:7d} blocks"
+                f"  {s.blocks:7d} blocks  99 of 100 within {s.slowest:5.2f} s"
                 for s in self.samples
             ),
             f"after {last.turns} turns; in 1,000 turns {self.slope('rss'):+.0f} KiB,",
@@ -82,6 +105,7 @@ async def soak(folder: Path, server: Server | None = None, *, turns: int, seed: 
         await bobbin.start()
         assert bobbin.process is not None
         done = 0
+        every = min(_SAMPLE_EVERY, max(1, turns // _SAMPLES // _AT_ONCE) * _AT_ONCE)
         while done < turns:
             for _ in range(_AT_ONCE):
                 if chance.random() < _FAULTY:
@@ -90,15 +114,15 @@ async def soak(folder: Path, server: Server | None = None, *, turns: int, seed: 
                 await slack.say(chance.choice(people), chance.choice(channels), words)
                 done += 1
             await over(bobbin, done)
-            if done % _SAMPLE_EVERY == 0:
+            if done % every == 0:
                 await all_quiet(bobbin, done)
-                soaked.samples.append(await _sample(bobbin, done))
+                soaked.samples.append(await _sample(bobbin, done, every))
         await all_quiet(bobbin, done)
-        soaked.wrong = await violations(bobbin)
+        soaked.wrong = await violations(bobbin) + soaked.leaks()
     return soaked
 
 
-async def _sample(bobbin: ForkedBobbin, turns: int) -> Sample:
+async def _sample(bobbin: ForkedBobbin, turns: int, new: int) -> Sample:
     assert bobbin.process is not None
     now = time.time()
     while not bobbin.counts.exists() or bobbin.counts.stat().st_mtime <= now:  # noqa: ASYNC110  a file
@@ -107,4 +131,8 @@ async def _sample(bobbin: ForkedBobbin, turns: int) -> Sample:
     process = Path("/proc") / str(bobbin.process.pid)
     pages = int((process / "statm").read_text().split()[1])
     descriptors = len(list((process / "fd").iterdir()))
-    return Sample(turns, pages * _PAGE_KIB, descriptors, tasks, blocks)
+    took = await bobbin.rows(
+        f"SELECT finished_at - started_at FROM turn WHERE seq > 0 ORDER BY id DESC LIMIT {new}"
+    )
+    slowest = sorted(milliseconds for (milliseconds,) in took)[len(took) * 99 // 100] / 1000
+    return Sample(turns, pages * _PAGE_KIB, descriptors, tasks, blocks, slowest)

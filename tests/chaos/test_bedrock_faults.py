@@ -7,8 +7,10 @@ tests/e2e/test_errors.py has them as they are.
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +24,21 @@ from bot.sandbox.slack import Slack
 from bot.slack.blocks import TRY_AGAIN
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene
+from tests.e2e.test_crashes import at_rest
 from tests.e2e.test_errors import buttons, visible
-from tests.e2e.test_reply import below
+from tests.e2e.test_reply import Says, below
 from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-START = """
+WAITS, BUSY_SECONDS = (0.02, 0.05, 0.1), 2
+START = f"""
 import socket, sys
 from pathlib import Path
 import bot.asking
 from bot.__main__ import main
 
-bot.asking.WAITS, bot.asking.BUSY_SECONDS = (0.02, 0.05, 0.1), 2
+bot.asking.WAITS, bot.asking.BUSY_SECONDS = {WAITS}, {BUSY_SECONDS}
 resolve = socket.getaddrinfo
 
 def getaddrinfo(host, *more, **options):
@@ -152,8 +156,12 @@ async def test_a_fault_that_passes_is_not_seen(scene: Scene, fault: str) -> None
 async def test_a_fault_that_stays_is_said_once_the_tries_are_used_up(scene: Scene, fault: str) -> None:
     scene.bedrock.faults.add(fault, times=None)
     await is_told(scene, WORDS, PASSES[fault])
-    if PASSES[fault] is errors.ModelBusy:  # asked for as long as patience lasts: at most every 0.08 s here
-        assert 3 < len(scene.requests) < 60
+    if PASSES[fault] is errors.ModelBusy:  # asked for as long as patience lasts, and never in haste
+        times = [asked.started_at for asked in scene.requests]
+        assert len(times) > len(WAITS)
+        assert time.time() - times[0] > BUSY_SECONDS / 2
+        waits = zip(pairwise(times), chain(WAITS, repeat(WAITS[-1])), strict=False)
+        assert all(later - earlier > 0.8 * wait for (earlier, later), wait in waits)
     else:
         # A connection that is cut at once may be an old one of the pool: each try is made on another too.
         assert len(scene.requests) == (6 if fault == "reset" else 3)
@@ -312,3 +320,20 @@ async def test_a_bedrock_out_of_reach_is_said_and_try_again_works_once_it_is_bac
         assert shown(await ended(scene, message["thread_ts"])) == WORDS
         assert len(back.requests) == 1
         await back.close()
+
+
+async def test_the_longest_answer_that_a_model_can_give_goes_on_in_further_messages(tmp_path: Path) -> None:
+    """Some 100,000 tokens: nothing of it is lost, doubled or out of order."""
+    marks = [f"w{number:06}" for number in range(50_000)]
+    text = "\n\n".join(" ".join(marks[start : start + 50]) for start in range(0, len(marks), 50))
+    # With the lease as in earnest: it all comes within seconds, in which nothing else gets much of a turn.
+    async with impatient(tmp_path, LEASE_SECONDS="60") as bobbin:
+        scene = Scene(bobbin)
+        scene.bedrock.model = Says(text)
+        thread = await scene.mention("Tell me everything.")
+        await scene.slack.wait_for(
+            lambda: " ".join(map(shown, scene.bobbin.finished(scene.channel, thread))).split() == marks, 90
+        )
+        await at_rest(bobbin)
+        assert " ".join(map(shown, scene.answers(thread))).split() == marks
+        assert len(scene.requests) == 1

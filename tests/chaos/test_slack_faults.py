@@ -101,7 +101,25 @@ async def lost_and_unreadable(method: str, fault: str, bobbin: Bobbin) -> None:
     await ground.answered_once(thread, text)
 
 
+async def limited_for_long(method: str, bobbin: Bobbin) -> None:
+    """Slack says for how long: until that is over the method is not called again."""
+    ground, text = Ground(bobbin), long_text(f"limited {method}")
+    fault = ground.slack.faults.add(method, "ratelimited", retry_after=LONG_SECONDS)
+    thread = await asked(ground, SHOWING[method], text)
+    await ground.answered_once(thread, text)
+    assert fault.times == 0
+    refused, *others = ground.calls(method)
+    assert others
+    assert others[0].at - refused.at >= LONG_SECONDS
+
+
+LONG_SECONDS = 30
 UNPACED_ROWS: dict[str, Play] = {
+    # The longest go first.
+    **{
+        f"{method} limited for {LONG_SECONDS} s": partial(limited_for_long, method)
+        for method in ("chat.stopStream", "chat.postMessage", "chat.update")
+    },
     **{
         f"{method} lost, thread unreadable by {fault}": partial(lost_and_unreadable, method, fault)
         for method in ("chat.startStream", "chat.postMessage")

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ _WITNESS = "say exactly: heard"
 
 
 @asynccontextmanager
-async def running(folder: Path, **settings: str) -> AsyncIterator[Bobbin]:
-    """A Bobbin between servers of its own."""
+async def running(
+    folder: Path, command: Sequence[str] | None = None, **settings: str
+) -> AsyncIterator[Bobbin]:
+    """A Bobbin between servers of its own; `command` is what it is started by."""
     slack = Slack(redelivery=(0, 0.3, 0.6))
     await slack.start()
     try:
         async with Bedrock() as bedrock:
             bobbin = Bobbin(slack, bedrock, folder, **settings)
+            bobbin.command = list(command or bobbin.command)
             try:
                 yield await bobbin.start()
             finally:

@@ -669,6 +669,10 @@ RETURNING user_id
 UPDATE conversation SET lease_until = 0, fence = fence + 1, not_before = :not_before
 WHERE lease_owner IS NOT NULL RETURNING id
 
+-- bring_back
+-- No turn is put off for so long: the clock stepped back since.
+UPDATE conversation SET not_before = :latest WHERE not_before > :latest
+
 -- unnoticed
 -- Conversations with something waiting and no mark of it: there must be none.
 SELECT DISTINCT c.id FROM conversation c JOIN message m ON m.conversation_id = c.id

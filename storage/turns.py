@@ -368,6 +368,9 @@ def again(turn_id: int, user: str) -> Transaction[Ingested]:
     return Ingested("again", wake=True)
 
 
+_LONGEST_WAIT = 5 * 60 * 1000
+
+
 def recover(settle: int) -> Transaction[int]:
     """End every lease: at the start of the only process their owners are dead."""
     now = yield from clock()
@@ -383,6 +386,7 @@ def sweep() -> Transaction[int]:
     for row in overlooked:
         yield from line_up(row["id"], now)
         yield Query("settle_pending", {"conversation": row["id"]})
+    yield Query("bring_back", {"latest": now + _LONGEST_WAIT})
     yield Query("purge_inbox", {"before": now - 7 * DAY})
     yield Query("purge_tombstones", {"before": now - 7 * DAY})
     yield Query("purge_workers", {"before": now - DAY})

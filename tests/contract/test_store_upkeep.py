@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from bot.events import File
 from bot.ports import Finish, Share
+from tests.contract.conftest import Talk
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -125,3 +126,16 @@ async def test_workers_that_have_ended_are_swept_away(talk):
     await talk.store.present("T1")
     await talk.store.sweep()
     assert await talk.sql("SELECT id FROM worker WHERE id IN ('gone', 'killed')") == []
+
+
+async def test_no_turn_waits_for_a_clock_that_stepped_back(talk: Talk) -> None:
+    await talk.say(0, "@bobbin 1+1?")
+    await talk.store.release(await talk.claim(), 15)
+    await talk.sql("UPDATE conversation SET not_before = not_before + 3600000")
+    wait = await talk.store.next_due()
+    assert wait is not None
+    assert wait > 3600
+    await talk.store.sweep()
+    wait = await talk.store.next_due()
+    assert wait is not None
+    assert 290 < wait <= 300

@@ -168,21 +168,20 @@ async def test_stop_before_the_first_word_leaves_nothing(scene: Scene, how: str)
     assert await scene.bobbin.answered(dm, thread) == ["going on"]
 
 
-async def test_a_thread_where_no_status_may_be_shown_leaves_no_other_one_busy(scene: Scene) -> None:
-    slack, ben = scene.slack, scene.ben
-    here, there = slack.dm(scene.ann), slack.dm(ben)
-    slack.faults.add(
-        "chat.startStream", "channel_type_not_supported", times=None
-    )  # whose end says it is over
-    scene.bedrock.hold()
-    thread = await slack.say(scene.ann, here, "say exactly: done")
-    await slack.wait_for(lambda: slack.status(here, thread).status == "processing")
-    slack.faults.add("agents.sessions.setStatus", "is_archived")
-    refused = await slack.say(ben, there, "say exactly: done too")
-    await slack.wait_for(lambda: len(slack.calls("agents.sessions.setStatus")) == 2)
-    scene.bedrock.release()
-    assert await scene.bobbin.answered(here, thread) == ["done"]
-    assert await scene.bobbin.answered(there, refused) == ["done too"]
+async def test_a_thread_where_no_status_may_be_shown_leaves_no_other_one_busy(tmp_path: Path) -> None:
+    async with running(tmp_path, SLACK_PACING="off") as bobbin:
+        scene, slack = Scene(bobbin), bobbin.slack
+        here, there = slack.dm(scene.ann), slack.dm(scene.ben)
+        slack.faults.add("chat.startStream", "channel_type_not_supported", times=None)  # its end tells it too
+        bobbin.bedrock.hold()
+        thread = await slack.say(scene.ann, here, "say exactly: done")
+        await slack.wait_for(lambda: slack.status(here, thread).status == "processing")
+        slack.faults.add("agents.sessions.setStatus", "is_archived")
+        refused = await slack.say(scene.ben, there, "say exactly: done too")
+        await slack.wait_for(lambda: len(slack.calls("agents.sessions.setStatus")) == 2)
+        bobbin.bedrock.release()
+        assert await bobbin.answered(here, thread) == ["done"]
+        assert await bobbin.answered(there, refused) == ["done too"]
 
 
 async def test_stop_while_the_model_is_waited_for_ends_the_waiting(scene: Scene) -> None:

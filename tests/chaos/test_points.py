@@ -9,7 +9,7 @@ from tests.chaos.plays import PEOPLE, QUESTION, Play
 from tests.chaos.points import pairs, reached, singles
 from tests.postgres import Server
 
-_SAMPLED = 9
+_SAMPLED = 18
 """Of the pairs, every so many-th first and second point."""
 NEEDED = {
     "before post", "after post", "before ack", "after ack", "after claim", "before the model", "model Stop",
@@ -26,7 +26,7 @@ def needed(server: Server | None) -> set[str]:
 
 
 @pytest.mark.timeout(300)  # on a busy machine
-@pytest.mark.parametrize(("play", "every"), [(QUESTION, 1), (PEOPLE, 4)], ids=["question", "people"])
+@pytest.mark.parametrize(("play", "every"), [(QUESTION, 1), (PEOPLE, 8)], ids=["question", "people"])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     tmp_path: Path, server: Server | None, play: Play, every: int
 ) -> None:

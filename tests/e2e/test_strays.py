@@ -124,13 +124,18 @@ async def test_a_question_that_is_changed_while_the_thread_is_searched_leaves_no
     await nothing_is_left(bobbin, slack)
 
 
-async def test_an_error_stands_below_a_message_that_is_full(
+async def test_the_end_stands_below_a_message_that_is_full_where_no_further_one_was_begun(
     bobbin: Bobbin, slack: Slack, bedrock: Bedrock
 ) -> None:
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
     slack.faults.add("chat.startStream", "ratelimited", after=1, times=None, retry_after=1)
-    bedrock.faults.add("content_filtered")
-    thread = await slack.say(ann, channel, f"{bobbin.me} say exactly: {LONG * 40}")
-    await slack.wait_for(lambda: "try_again" in str(bobbin.answers(channel, thread)), 60)
-    assert LONG.strip() in shown(bobbin.answers(channel, thread)[0])
+    bedrock.pace = 0.002
+    thread = await slack.say(ann, channel, f"{bobbin.me} say exactly: {LONG * 200}")
+    await slack.wait_for(lambda: len(slack.calls("chat.startStream")) == 2, 60)
+    await slack.say(ann, channel, "stop", thread=thread)
+    await slack.wait_for(lambda: "Stopped." in str(bobbin.answers(channel, thread)))
+    first, second = bobbin.answers(channel, thread)
+    assert shown(first).startswith(LONG)
+    assert shown(second) == "Stopped."
+    await nothing_is_left(bobbin, slack)

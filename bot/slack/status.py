@@ -59,7 +59,7 @@ class Status:
         self._check = check
         self._task: asyncio.Task[None] | None = None
         # What a dead owner of a turn may have left is taken away as if it were ours.
-        self._shown = self._eyes = turn.resumed
+        self._shown = self._eyes = self._stands = turn.resumed
         self._lost = 0.0
         """When a call that shows something was given up: it may take effect yet. 0: none was."""
         self._title = ""
@@ -90,7 +90,7 @@ class Status:
 
     def streams(self) -> None:
         """A stream has begun, which shows it too. Its end takes that away, unless a person stops it."""
-        self._shown = True
+        self._shown = self._stands = True
 
     async def settle(self) -> None:
         """Show nothing more, and wait for a call under way: none may take effect after the last write."""
@@ -143,12 +143,14 @@ class Status:
     async def _set(self, words: str) -> bool:
         """Set the status in the way of this kind of thread; False where that way is closed.
 
-        It is taken away all the same: another thread may have closed it since.
+        What stands is taken away all the same: another thread may have closed it since.
         """
-        if words and not self._abilities.has(self._way):
+        stood = self._stands
+        if not self._abilities.has(self._way) and (words or not stood):
             return False
         self._check()
         thread = {"channel_id": self._turn.thread.channel, "thread_ts": self._turn.thread.thread_ts}
+        self._stands = bool(words)
         try:
             if self._turn.direct:
                 status = "processing" if words else "active"
@@ -156,6 +158,7 @@ class Status:
             else:
                 await self._call("assistant.threads.setStatus", shows=bool(words), status=words, **thread)
         except SlackNotAllowed as error:
+            self._stands = stood
             self._abilities.refuse(self._way)
             _log.info("status is not shown in this way here", way=self._way, reason=error.code)
             return False

@@ -129,6 +129,7 @@ async def test_where_no_status_is_shown_eyes_are_on_the_question_until_it_is_ans
 ) -> None:
     slack.workspace.agent = False
     slack.faults.add("assistant.threads.setStatus", "missing_scope", times=None)
+    slack.faults.add("chat.startStream", "channel_type_not_supported", times=None)  # whose end takes it away
     ann = slack.add_person("Ann Lee")
     channel = slack.dm(ann) if where == "a dm" else slack.add_channel("general", members=(ann,))
     method = "agents.sessions.setStatus" if where == "a dm" else "assistant.threads.setStatus"

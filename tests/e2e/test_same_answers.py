@@ -83,7 +83,10 @@ def _portless(value: Any) -> Any:
 
 
 def _seen(slack: Slack, channel: str) -> list[Any]:
-    """What a person sees there: of each message whose it is, its thread, its text, what stands below."""
+    """What a person sees there: of each message whose it is, its thread, its text, what stands below.
+
+    A short answer is streamed or posted in one, by when its last word came: both show the same.
+    """
     messages = slack.messages(channel)
     places = {message["ts"]: place for place, message in enumerate(messages)}
     return [
@@ -91,7 +94,7 @@ def _seen(slack: Slack, channel: str) -> list[Any]:
             message.get("user", message.get("bot_id")) == slack.bot_user_id,
             places.get(message.get("thread_ts", "")),
             shown(message),
-            [block["type"] for block in message.get("blocks") or []],
+            [block["type"] for block in message.get("blocks") or [] if block["type"] != "markdown"],
         )
         for message in messages
     ]

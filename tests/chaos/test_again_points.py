@@ -9,7 +9,6 @@ from tests.chaos.points import reached, singles
 from tests.postgres import Server
 
 
-@pytest.mark.timeout(300)  # on a busy machine
 @pytest.mark.parametrize("play", [CHANGED, AGAIN], ids=lambda play: play.name)
 async def test_a_kill_at_any_point_leaves_one_whole_answer_to_the_question_as_it_is(
     tmp_path: Path, server: Server | None, play: Play

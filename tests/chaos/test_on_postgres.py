@@ -7,8 +7,6 @@ import asyncio
 import random
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.faults import UNDISTURBED, played, pool
 from tests.chaos.kills import Tally
 from tests.chaos.plays import QUESTION
@@ -74,7 +72,6 @@ async def test_a_message_that_kills_the_process_in_mid_answer_is_given_up(
     await given_up(tmp_path, postgres, "venom")
 
 
-@pytest.mark.timeout(300)  # on a busy machine
 async def test_calls_of_which_nobody_knows_whether_they_made_a_message_double_none(
     tmp_path: Path, postgres: Server
 ) -> None:

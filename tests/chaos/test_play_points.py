@@ -12,7 +12,6 @@ from tests.chaos.points import reached, singles
 from tests.postgres import Server
 
 
-@pytest.mark.timeout(300)  # on a busy machine
 @pytest.mark.parametrize("play", OTHERS, ids=lambda play: play.name)
 async def test_a_kill_at_a_point_of_its_own_leaves_a_play_with_its_right_end(
     tmp_path: Path, server: Server | None, play: Play

@@ -25,7 +25,6 @@ def needed(server: Server | None) -> set[str]:
     return NEEDED if server is None else NEEDED - {"before recover"}
 
 
-@pytest.mark.timeout(300)  # on a busy machine
 @pytest.mark.parametrize(("play", "every"), [(QUESTION, 2), (PEOPLE, 8)], ids=["question", "people"])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     tmp_path: Path, server: Server | None, play: Play, every: int
@@ -36,7 +35,6 @@ async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     assert reached(killed) >= 0.9
 
 
-@pytest.mark.timeout(300)  # on a busy machine
 async def test_a_kill_at_any_point_of_the_recovery_from_another_leaves_one_whole_answer(
     tmp_path: Path, server: Server | None
 ) -> None:

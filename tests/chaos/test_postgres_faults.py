@@ -16,7 +16,7 @@ from tests.e2e.test_crashes import at_rest
 from tests.e2e.test_process import becomes
 from tests.postgres import Server
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 START = """
 import os, sys

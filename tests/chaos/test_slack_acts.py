@@ -26,7 +26,7 @@ from tests.chaos.faults import (
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import running
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WAYS = ("stream", "post")
 CALLED = [name for name in METHODS if name != "apps.connections.open"]

@@ -15,7 +15,7 @@ import pytest_asyncio
 from tests.chaos.faults import FAULTS, LOST, Ends, Ground, Play, ends_of, long_text
 from tests.e2e.conftest import Bobbin
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHOWING = {
     "chat.startStream": "stream",

@@ -190,4 +190,4 @@ async def test_three_faults_at_once_leave_one_whole_answer_a_question(
 @pytest.fixture(autouse=True)
 def _patience(request: pytest.FixtureRequest) -> None:
     """More rounds take longer."""
-    request.node.add_marker(pytest.mark.timeout(120 + 10 * ROUNDS))
+    request.node.add_marker(pytest.mark.timeout(300 + 10 * ROUNDS))

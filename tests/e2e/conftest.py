@@ -109,7 +109,7 @@ class Bobbin:
             file.write_bytes(b"")
         process = await self._run(arguments, output, errors, **settings)
         try:
-            code = await asyncio.wait_for(process.wait(), 40)
+            code = await asyncio.wait_for(process.wait(), 100)
         finally:
             if process.returncode is None:
                 process.kill()

@@ -10,7 +10,7 @@ import pytest_asyncio
 from bot.sandbox.bedrock import Bedrock
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, running, words
-from tests.e2e.test_crashes import nothing_is_left
+from tests.e2e.test_crashes import at_rest, nothing_is_left
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -86,7 +86,9 @@ async def test_an_answer_may_be_written_anew_many_times(scene: Scene) -> None:
 
 
 async def test_what_the_new_answer_has_no_use_for_is_deleted(scene: Scene) -> None:
-    thread = await scene.joined("Please write 4000 words.")
+    thread = await scene.mention("Please write 4000 words.")
+    await scene.answered(thread, 2)
+    await at_rest(scene.bobbin)
     first, *rest = scene.answers(thread)
     assert rest
     await scene.slack.edit(scene.ann, scene.channel, thread, f"{scene.me} say exactly: short")

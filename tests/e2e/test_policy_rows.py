@@ -141,7 +141,7 @@ async def test_a_long_thread_is_read_from_all_its_pages(
     for number in range(1, count):
         await scene.say(f"message {number}", thread=thread)
     await scene.slack.invite_bot(scene.ann, scene.channel)
-    await scene.heard(scene.ann)  # known by name: so many messages of a stranger, marked as such, are too long
+    await scene.heard(scene.ann)  # who is known now: so much of a stranger, marked as such, is too long
     await scene.mention("say exactly: done", thread=thread)
     await scene.answered(thread)
     *before, newest = words(scene.requests[0])

@@ -33,9 +33,13 @@ async def comes_late(slack: Slack, channel: str, thread: str, person: str, text:
 
 
 async def killed_as_it_began(bobbin: Bobbin, channel: str, person: str, words: str) -> str:
-    """Ask; kill the process in its call that begins the answer, which does not reach Slack; the thread."""
+    """Ask; kill the process in its call that begins the answer, which does not reach Slack; the thread.
+
+    The model is in the middle of the answer then.
+    """
     slack, before = bobbin.slack, len(bobbin.slack.calls("chat.startStream"))
     slack.faults.add("chat.startStream", "reset_before")
+    bobbin.bedrock.pace = 0.2
     thread = await slack.say(person, channel, words)
     await slack.wait_for(lambda: len(slack.calls("chat.startStream")) > before)
     await bobbin.kill()
@@ -73,10 +77,12 @@ async def test_what_comes_late_is_deleted_too_where_the_model_then_keeps_silent(
     thread = await slack.say(ann, channel, f"{bobbin.me} hello")
     await bobbin.answered(channel, thread)
     bedrock.model = Wavering()
+    bedrock.pace = 0.2  # it is killed before all is said
     slack.faults.add("chat.startStream", "reset_before")
     await slack.say(ben, channel, f"say exactly: {LONG}", thread=thread)
     await slack.wait_for(lambda: len(slack.calls("chat.startStream")) == 2)
     await bobbin.kill()
+    bedrock.pace = 0
     bedrock.hold()
     await bobbin.start()
     await bedrock.wait_for(lambda it: it.open == 1)  # the thread was searched

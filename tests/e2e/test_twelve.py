@@ -21,11 +21,12 @@ from bot.sandbox.slack.arguments import Method
 from bot.slack.api import METHODS
 from tests.chaos import test_bedrock_faults
 from tests.chaos.test_database_faults import failing, keeping, moved, read_only
+from tests.e2e import test_errors
 from tests.e2e.books import change, spend
 from tests.e2e.conftest import Bobbin
 from tests.e2e.doctor import PROFILE, ControlPlane, examined, run
 from tests.e2e.scene import Scene
-from tests.e2e.test_errors import failed
+from tests.e2e.test_crashes import at_rest
 from tests.e2e.test_process import becomes, ended, logged
 from tests.e2e.test_window import thread_of, turn
 from tests.ports import free_port
@@ -55,6 +56,12 @@ async def aws() -> AsyncIterator[ControlPlane]:
 def patient(make: Make, aws: ControlPlane) -> Make:
     """Make a Bobbin that would start, and of which AWS's control plane is asked here."""
     return lambda **settings: make(**(aws.settings | settings))
+
+
+async def failed(bobbin: Bobbin, channel: str, thread: str, seconds: float = 20) -> None:
+    """Wait until a question has ended in an error, and its turn is closed in the database too."""
+    await test_errors.failed(bobbin, channel, thread, seconds)
+    await at_rest(bobbin)
 
 
 async def why(bobbin: Bobbin, what: str, *, code: int = 0) -> tuple[str, str]:

@@ -7,13 +7,14 @@ lease writes nothing more to Slack.
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from bot.errors import LeaseLost, StoreError
+from bot.errors import POSTPONING, BobbinError, LeaseLost, StoreError
 from bot.ports import Store, Turn
 
 _log = structlog.get_logger(__name__)
@@ -93,6 +94,23 @@ class Lease:
     def close(self) -> None:
         """The work is done: nothing ends it any more."""
         self._holder = None
+
+    @asynccontextmanager
+    async def heeding(self) -> AsyncIterator[None]:
+        """Where what is done inside fails, look first whether it must end: that comes before an error.
+
+        It may have failed because its words are gone or changed, which only another worker knows yet.
+        """
+        try:
+            yield
+        except (*POSTPONING, LeaseLost):
+            raise
+        except BobbinError:
+            why = await self._store.extend(self._turn)
+            if why is not None:
+                self.end(why)
+                await asyncio.sleep(0)  # here the cancellation comes
+            raise
 
     async def _beat(self) -> None:
         while True:

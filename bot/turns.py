@@ -161,7 +161,8 @@ class Turns:
                     lease.again()
                     turn = await self._store.restart(turn)
                     await reply.restart(outdated=True)
-                return await self._answer(turn, reply)
+                async with lease.heeding():
+                    return await self._answer(turn, reply)
             except asyncio.CancelledError:
                 if lease.ended != EDITED:
                     raise
@@ -395,6 +396,5 @@ class Turns:
 
 
 def _uncancel() -> None:
-    task = asyncio.current_task()
-    if task is not None:
+    if (task := asyncio.current_task()) is not None:
         task.uncancel()

@@ -7,8 +7,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.bedrock import Bedrock
 from bot.sandbox.slack import Slack
+from tests.e2e.books import change
 from tests.e2e.conftest import Bobbin, shown
-from tests.e2e.test_crashes import LONG, nothing_is_left, whole
+from tests.e2e.test_crashes import LONG, at_rest, nothing_is_left, whole
 from tests.e2e.test_policy_silence import Wavering
 
 SETTLE = "0.3"
@@ -127,6 +128,27 @@ async def test_a_question_that_is_changed_while_the_thread_is_searched_leaves_no
     await slack.edit(ann, channel, thread, f"{bobbin.me} say exactly: {LONG}")
     await whole(bobbin, channel, thread)
     assert len(bobbin.answers(channel, thread)) == 1
+    await nothing_is_left(bobbin, slack)
+
+
+async def test_a_question_whose_words_are_gone_before_they_are_read_fails_nothing(
+    make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
+) -> None:
+    bobbin = await make(RECOVERY_SETTLE_SECONDS=SETTLE, LEASE_SECONDS="60").start()
+    ann = slack.add_person("Ann Lee")
+    channel = slack.add_channel("general", members=(ann,))
+    thread = await killed_as_it_began(bobbin, channel, ann, f"{bobbin.me} say exactly: never mind")
+    read, asked = len(slack.calls("conversations.replies")), len(bedrock.requests)
+    slack.faults.add("conversations.replies", "hang", seconds=1)
+    await bobbin.start()
+    await slack.wait_for(lambda: len(slack.calls("conversations.replies")) > read)
+    # Another worker takes the deletion in: this one learns of it by its next heartbeat.
+    await change(bobbin, "UPDATE message SET text = '', files = '[]', deleted_at = 1 WHERE role = 'user'")
+    await change(bobbin, "UPDATE turn SET stop_asked = 'deleted'")
+    await at_rest(bobbin)
+    assert await bobbin.rows("SELECT state, error, stop_reason FROM turn") == [("cancelled", "", "deleted")]
+    assert bobbin.answers(channel, thread) == []
+    assert len(bedrock.requests) == asked
     await nothing_is_left(bobbin, slack)
 
 

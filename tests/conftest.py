@@ -21,7 +21,7 @@ from tests.processes import end_launcher
 _patient = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True, database=None
 )
-settings.register_profile("everyday", _patient, max_examples=100, derandomize=True)
+settings.register_profile("everyday", _patient, max_examples=50, derandomize=True)
 settings.register_profile("nightly", _patient, max_examples=10_000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))  # noqa: TID251  no setting of Bobbin
 

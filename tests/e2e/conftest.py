@@ -54,8 +54,8 @@ class Bobbin:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """What Bobbin logged so far."""
-        lines = (self.folder / "bobbin.log").read_text().splitlines()
+        """What Bobbin logged so far; not the line that is written just now."""
+        lines = (self.folder / "bobbin.log").read_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def environment(self) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Server:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 
     def empty(self, name: str) -> None:
-        """Take all rows out of Bobbin's tables, where there are any yet: in any order, nothing refers to them."""
+        """Take all rows out of Bobbin's tables, where there are any yet; no foreign key asks for an order."""
         with psycopg.connect(self.url(name), autocommit=True) as connection:
             tables = connection.execute(
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'bobbin'"

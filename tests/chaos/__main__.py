@@ -24,6 +24,8 @@ from tests.processes import end_launcher
 
 _SAMPLED = 8
 """Of the pairs of points of a longer play, every so many-th first and second one; another seed, others."""
+_AT_ONCE = 8
+"""Runs beside each other, where nothing else keeps the machine busy."""
 PARTS = ("kills", "points", "pairs", "soak", "ledger", "restarts")
 
 
@@ -51,11 +53,13 @@ async def main(what: str, rounds: int, seed: int, *, database: str, workers: int
                 wrong: list[str] = []
                 for play in PLAYS:
                     every = 1 if play is QUESTION else _SAMPLED
-                    runs = await pairs(place / play.name, play, server, every=every, seed=seed, at_once=8)
+                    runs = await pairs(place / play.name, play, server, every=every, seed=seed, at_once=_AT_ONCE)
                     wrong += _told(play.name, runs)
                 return wrong
             case _:
-                runs = [run for play in PLAYS for run in await singles(place / play.name, play, server)]
+                runs = []
+                for play in PLAYS:
+                    runs += await singles(place / play.name, play, server, at_once=_AT_ONCE)
                 return _told(what, runs)
         print(*tally.lines(), sep="\n")
         return tally.wrong

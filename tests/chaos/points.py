@@ -94,7 +94,7 @@ async def singles(
     every: int = 1,
     seed: int = 0,
     names: Collection[str] = (),
-    at_once: int = 6,
+    at_once: int = 3,
 ) -> list[Run]:
     """Die once at each point of the play; or only at every so many-th, or at those of these names.
 
@@ -109,7 +109,7 @@ async def singles(
 
 
 async def pairs(
-    folder: Path, play: Play, server: Server | None = None, *, every: int = 1, seed: int = 0, at_once: int = 6
+    folder: Path, play: Play, server: Server | None = None, *, every: int = 1, seed: int = 0, at_once: int = 3
 ) -> list[Run]:
     """Die at each point of the play and at each point of the recovery from that, or at every so many-th.
 

@@ -53,7 +53,9 @@ async def main(what: str, rounds: int, seed: int, *, database: str, workers: int
                 wrong: list[str] = []
                 for play in PLAYS:
                     every = 1 if play is QUESTION else _SAMPLED
-                    runs = await pairs(place / play.name, play, server, every=every, seed=seed, at_once=_AT_ONCE)
+                    runs = await pairs(
+                        place / play.name, play, server, every=every, seed=seed, at_once=_AT_ONCE
+                    )
                     wrong += _told(play.name, runs)
                 return wrong
             case _:

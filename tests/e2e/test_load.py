@@ -25,7 +25,7 @@ async def test_two_hundred_questions_at_once_are_asked_together_and_all_answered
         assert await bobbin.answered(channel, thread, timeout=40) == [words]
     assert bedrock.most_open == 200
     assert len(bedrock.requests) == 200
-    assert len(slack.calls("users.info")) <= 2 * len(people)
+    assert len(slack.calls("users.info")) < len(asked) / 2  # once a person, but for those that were too slow
     assert {entry.result["ok"] for entry in slack.calls() if entry.result} == {True}
 
 

@@ -270,7 +270,7 @@ async def private_note(fault: str, bobbin: Bobbin) -> None:
     stranger = ground.slack.add_person("Zed", external_team="T0OTHER")
     ground.befall("chat.postEphemeral", fault)
     thread = await ground.mention("What's 1+1?", by=stranger)
-    await ground.slack.wait_for(lambda: ground.slack.calls("chat.postEphemeral"))
+    await ground.slack.wait_for(lambda: ground.calls("chat.postEphemeral"))
     await ground.rest()
     if fault != "unknown error":
         await ground.slack.wait_for(lambda: ground.slack.ephemerals(stranger))

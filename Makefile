@@ -34,8 +34,9 @@ check: .venv/.installed-dev
 	@.venv/bin/lint-imports
 
 fix: .venv/.installed-dev
-	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff check --fix-only --quiet
 	@.venv/bin/ruff format
+	@.venv/bin/ruff check
 
 manifest: .venv/.installed
 	@.venv/bin/python -m bot manifest

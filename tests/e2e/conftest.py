@@ -146,7 +146,7 @@ class Bobbin:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 20)
+        return await asyncio.wait_for(self.process.wait(), 40)
 
     async def run(self, *words: str) -> tuple[int, str, str]:
         """Run another command with its settings: the exit code, what it printed, and its errors."""
@@ -193,7 +193,7 @@ class Bobbin:
             if message.get("streaming_state") != "in_progress"
         ]
 
-    async def answered(self, channel: str, thread: str, count: int = 1, timeout: float = 20) -> list[str]:  # noqa: ASYNC109
+    async def answered(self, channel: str, thread: str, count: int = 1, timeout: float = 60) -> list[str]:  # noqa: ASYNC109
         """Wait for so many finished messages of Bobbin and an idle thread; their texts."""
         await self.slack.wait_for(
             lambda: (

@@ -232,7 +232,7 @@ async def test_a_database_that_cannot_be_written_is_retried_until_it_can(make: M
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_an_idle_process_ends_at_once_when_told(make: Make, number: signal.Signals) -> None:
     bobbin = await unforked(make(DRAIN_SECONDS="60")).start()
-    assert await bobbin.stop(number) == 0  # which waits for 20 s
+    assert await bobbin.stop(number) == 0  # which waits for less than that
     assert bobbin.log[-1]["event"] == "stopped"
 
 

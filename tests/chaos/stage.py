@@ -15,6 +15,7 @@ from tests.chaos.forked import Counted, ForkedBobbin
 from tests.postgres import Server
 
 SETTLE = 0.5
+_LEASE = 3.0
 _QUIET_SECONDS = 60
 _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0),
     EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)
@@ -30,8 +31,8 @@ async def stage(folder: Path, server: Server | None = None, **settings: str) -> 
     await slack.start()
     try:
         async with Bedrock(model=Counted()) as bedrock, database(server) as where:
-            settled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), **where, **settings}
-            bobbin = ForkedBobbin(slack, bedrock, folder, **settled)
+            scaled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), "LEASE_SECONDS": str(_LEASE)}
+            bobbin = ForkedBobbin(slack, bedrock, folder, **{**scaled, **where, **settings})
             try:
                 yield bobbin
             finally:

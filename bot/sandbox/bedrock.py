@@ -105,7 +105,7 @@ class Bedrock:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def wait_for(self, predicate: Callable[["Bedrock"], bool], timeout: float = 20) -> None:  # noqa: ASYNC109 - its error says more
+    async def wait_for(self, predicate: Callable[["Bedrock"], bool], timeout: float = 60) -> None:  # noqa: ASYNC109 - its error says more
         """Return once the predicate holds. Raises `TimeoutError`, which tells how things stand."""
         try:
             async with asyncio.timeout(timeout):

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.sandbox.bedrock import Asked, Bedrock
-from bot.sandbox.slack import Slack
-from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.conftest import Bobbin, patient_slack, shown
 
 _WORDS = re.compile(r'<message from="(?P<who>[^"]*)"[^>]*>(?P<words>.*?)</message>', re.DOTALL)
 _WITNESS = "say exactly: heard"
@@ -20,7 +19,7 @@ async def running(
     folder: Path, command: Sequence[str] | None = None, **settings: str
 ) -> AsyncIterator[Bobbin]:
     """A Bobbin between servers of its own; `command` is what it is started by."""
-    slack = Slack(redelivery=(0, 0.3, 0.6))
+    slack = patient_slack()
     await slack.start()
     try:
         async with Bedrock() as bedrock:

@@ -34,7 +34,7 @@ def unforked(bobbin: Bobbin) -> Bobbin:
 
 async def logged(bobbin: Bobbin, words: str) -> None:
     """Wait until its log has these words."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while words not in (bobbin.folder / "bobbin.log").read_text():  # noqa: ASYNC110  a file tells nobody
             await asyncio.sleep(0.02)
 
@@ -52,7 +52,7 @@ async def get(port: int, path: str, method: str = "GET") -> tuple[int, Any]:
         return 0, None
 
 
-async def becomes(port: int, path: str, status: int, seconds: float = 30, **said: Any) -> Any:
+async def becomes(port: int, path: str, status: int, seconds: float = 60, **said: Any) -> Any:
     """Wait until a path answers with this status, and says this; all that it said."""
     async with asyncio.timeout(seconds):
         while True:

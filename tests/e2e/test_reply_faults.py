@@ -83,7 +83,7 @@ async def test_a_stream_that_breaks_again_and_again_ends_in_one_message_with_an_
 HTTP = {"kind": "http", "status": 500}
 HTML = {"kind": "html"}
 RESET_BEFORE, RESET_AFTER = {"kind": "reset_before"}, {"kind": "reset_after"}
-HANG = {"kind": "hang", "seconds": 0.5}
+HANG = {"kind": "hang", "seconds": 3.3}  # longer than a call may take
 LATE = {"kind": "late", "seconds": 0.2}
 LIMITED = {"kind": "ratelimited", "retry_after": 1}
 INTERNAL = {"kind": "internal_error"}

@@ -145,7 +145,7 @@ class Slack(Acts):
         """Return the Web API calls, of one method or all, in the order of their arrival."""
         return [entry for entry in self.log if entry.kind == "call" and method in (None, entry.name)]
 
-    async def wait_for(self, predicate: Callable[[], Any], timeout: float = 20) -> Any:  # noqa: ASYNC109 - its error says more
+    async def wait_for(self, predicate: Callable[[], Any], timeout: float = 60) -> Any:  # noqa: ASYNC109 - its error says more
         """Return the predicate's first true value; TimeoutError, with the log's end, otherwise."""
         try:
             async with asyncio.timeout(timeout):

@@ -42,14 +42,17 @@ async def stage(folder: Path, server: Server | None = None, **settings: str) -> 
 
 @asynccontextmanager
 async def database(server: Server | None) -> AsyncIterator[dict[str, str]]:
-    """Yield the settings by which a Bobbin has a new database on the server; none: a file of its own."""
+    """Yield the settings by which a Bobbin has a new database on the server; none: a file of its own.
+
+    There the dead are known by a lease that has run out, and waited for: it is short.
+    """
     if server is None:
         yield {}
         return
     name = f"stage_{uuid.uuid4().hex}"
     url = await asyncio.to_thread(server.create, name)
     try:
-        yield {"DATABASE_URL": url}
+        yield {"DATABASE_URL": url, "LEASE_SECONDS": "3"}
     finally:
         await asyncio.to_thread(server.drop, name)
 

@@ -20,12 +20,14 @@ APPLICATION = "arn:aws:bedrock:us-east-1:123456789012:application-inference-prof
 
 PATIENT = """
 import sys
-import bot.bedrock_doctor as aws, bot.doctor, bot.slack.doctor, bot.slack.http_doctor, bot.slack.probe
+import bot.bedrock_doctor as aws, bot.doctor, bot.running
+import bot.slack.doctor, bot.slack.http_doctor, bot.slack.probe
 from bot.__main__ import main
 
 aws._OPEN_SECONDS = aws._CALL_SECONDS = aws._ANSWER_SECONDS = 60
 bot.slack.probe.SECONDS = bot.slack.doctor.SECONDS = 60
 bot.slack.http_doctor.told.__defaults__ = (60,)
+bot.running._READY_SECONDS = 60
 bot.doctor._SECONDS = 80
 sys.exit(main())
 """

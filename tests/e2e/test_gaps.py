@@ -135,7 +135,7 @@ async def test_a_crash_while_it_is_read_leaves_it_for_the_next_start(bobbin: Bob
 async def test_a_short_break_is_left_to_slacks_redelivery(bobbin: Bobbin, slack: Slack) -> None:
     scene = Scene(bobbin)
     thread = await scene.joined()
-    await down(bobbin, 200)
+    await down(bobbin, 120)  # what the start takes comes on top
     await scene.say("say exactly: again", thread=thread)
     await bobbin.start()
     slack.release()

@@ -210,12 +210,13 @@ class Bobbin:
                 await asyncio.sleep(0.02)  # a file tells nobody
 
     async def _written_yet(self, channel: str, thread: str) -> bool:
-        """Whether a turn is open of which messages stand in a thread: the end of it comes after theirs."""
+        """Whether a message there is of an open turn, or is to be deleted: that comes at the end."""
         made = ", ".join(f"'{message['ts']}'" for message in self.answers(channel, thread))
+        these = f"channel_id = '{channel}' AND ts IN ({made})"
         return bool(
             await self.rows(
-                "SELECT 1 FROM reply_part p JOIN turn t ON t.id = p.turn_id WHERE t.state = 'open'"
-                f" AND p.channel_id = '{channel}' AND p.ts IN ({made})"
+                f"SELECT 1 FROM orphan WHERE {these} UNION ALL SELECT 1 FROM turn WHERE state = 'open'"
+                f" AND id IN (SELECT turn_id FROM reply_part WHERE {these})"
             )
         )
 

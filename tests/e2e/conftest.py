@@ -148,7 +148,7 @@ class Bobbin:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 60)
+        return await asyncio.wait_for(self.process.wait(), 40)
 
     async def run(self, *words: str) -> tuple[int, str, str]:
         """Run another command with its settings: the exit code, what it printed, and its errors."""

@@ -105,6 +105,25 @@ class Scene:
         await self.bobbin.answered(dm, thread)
         await self.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
 
+    async def asked(self, count: int = 1) -> None:
+        """Wait until the model is at the so-many-th request since they came there, and at no other."""
+        await self.bedrock.wait_for(lambda bedrock: len(self.requests) == count and bedrock.open == 1)
+
+    async def end(self) -> str:
+        """Wait until no turn of this channel is open; how the newest ended, which the log tells later."""
+        await self.acked()
+        here = f"channel_id = '{self.channel}'"
+        async with asyncio.timeout(60):
+            while await self.bobbin.rows(  # noqa: ASYNC110  a file
+                f"SELECT 1 FROM conversation WHERE {here} AND pending_at IS NOT NULL"
+            ):
+                await asyncio.sleep(0.02)
+        ((state,),) = await self.bobbin.rows(
+            "SELECT t.state FROM turn t JOIN conversation c ON c.id = t.conversation_id"
+            f" WHERE c.{here} AND t.seq > 0 ORDER BY t.id DESC LIMIT 1"
+        )
+        return str(state)
+
     def outcome(self) -> str:
         """How the newest turn of this channel ended, as Bobbin's log tells."""
         ended = [line for line in self.bobbin.log if line["event"] == "turn ended"]

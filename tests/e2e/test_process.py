@@ -231,15 +231,16 @@ async def test_a_database_that_cannot_be_written_is_retried_until_it_can(make: M
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_an_idle_process_ends_at_once_when_told(make: Make, number: signal.Signals) -> None:
-    bobbin = await unforked(make(DRAIN_SECONDS="60")).start()
-    assert await bobbin.stop(number) == 0  # which waits for 20 s
+    bobbin = await unforked(make(DRAIN_SECONDS="300")).start()
+    assert await bobbin.stop(number) == 0  # which does not wait for so long
     assert bobbin.log[-1]["event"] == "stopped"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_an_answer_under_way_is_finished_first(
-    bobbin: Bobbin, slack: Slack, bedrock: Bedrock, number: signal.Signals
+    make: Make, slack: Slack, bedrock: Bedrock, number: signal.Signals
 ) -> None:
+    bobbin = await make(DRAIN_SECONDS="50").start()
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
     bedrock.pace = 0.06
@@ -254,10 +255,10 @@ async def test_an_answer_under_way_is_finished_first(
 async def test_an_answer_longer_than_the_drain_goes_on_after_the_next_start(
     make: Make, slack: Slack, bedrock: Bedrock, moment: str
 ) -> None:
-    bobbin = await unforked(make(DRAIN_SECONDS="0.5")).start()
+    bobbin = await unforked(make(DRAIN_SECONDS="10")).start()  # in whose last quarter it gives back
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
-    bedrock.pace = 0.3
+    bedrock.pace = 1
     if moment == "thinking":
         bedrock.hold()
     thread = await slack.say(ann, channel, f"{bobbin.me} say exactly: {LONG}")

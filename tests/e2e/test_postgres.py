@@ -76,7 +76,7 @@ async def test_two_workers_share_the_threads_and_a_stop_reaches_the_one_that_ans
     await slack.wait_for(lambda: slack.connected == 2)
     people = [slack.add_person(f"Person {number}") for number in range(10)]
     channel = slack.add_channel("general", members=people)
-    bedrock.pace = 1
+    bedrock.pace = 10
     threads = [await slack.say(person, channel, f"{workers[0].me} say exactly: {LONG}") for person in people]
     await slack.wait_for(lambda: all(workers[0].answers(channel, thread) for thread in threads))
     for person, thread in zip(people, threads, strict=True):

@@ -240,7 +240,7 @@ async def test_an_idle_process_ends_at_once_when_told(make: Make, number: signal
 async def test_an_answer_under_way_is_finished_first(
     make: Make, slack: Slack, bedrock: Bedrock, number: signal.Signals
 ) -> None:
-    bobbin = await make(DRAIN_SECONDS="50").start()
+    bobbin = await make(DRAIN_SECONDS="30").start()
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
     bedrock.pace = 0.06

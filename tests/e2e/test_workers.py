@@ -64,7 +64,7 @@ async def test_behind_a_load_balancer_a_restart_of_each_worker_in_turn_refuses_n
     url = emptied()
     workers = [
         make(
-            **by_requests(slack), DATABASE_URL=url, LEASE_SECONDS="60", DRAIN_SECONDS="50", SLACK_PACING="off"
+            **by_requests(slack), DATABASE_URL=url, LEASE_SECONDS="60", DRAIN_SECONDS="30", SLACK_PACING="off"
         )
         for _ in range(2)
     ]

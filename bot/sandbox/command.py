@@ -21,7 +21,7 @@ from bot.sandbox.slack import Slack
 _REFUSED = 78  # Bobbin's exit code for settings that it cannot start with
 _AGAIN_SECONDS, _END_SECONDS = 1, 10
 _ALWAYS = {"HOST": "127.0.0.1", "NO_PROXY": "127.0.0.1", "LOG_FORMAT": "console", "DRAIN_SECONDS": "2"}
-_ALWAYS |= {"LEASE_SECONDS": "10", "RECOVERY_SETTLE_SECONDS": "1"}  # a crash is mended soon
+_ALWAYS |= {"LEASE_SECONDS": "10", "RECOVERY_SETTLE_SECONDS": "3"}  # a crash is mended soon
 _ALWAYS |= {"LOG_LEVEL": "DEBUG"}  # the page shows it
 _AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true"}
 _ASTRAY = (

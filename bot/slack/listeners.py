@@ -7,7 +7,7 @@ before it gets there (`quarantined`), and a catch-all is last: nothing ends unac
 
 import json
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,6 +105,8 @@ class Listeners:
         self._rules = rules
         self._outlets = outlets
         self._overtaken: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._replies: Counter[tuple[str, str]] = Counter()
+        """By thread, those that are being taken in: whether they were ignored is not known yet."""
 
     def bolt(self, client: AsyncWebClient, bot_token: str) -> AsyncApp:
         """Make the Bolt app with every handler in it."""
@@ -212,11 +214,17 @@ class Listeners:
         """
         thread = (message.thread.channel, message.thread.thread_ts)
         alone = self._store.exclusive or time() - float(message.ts) < _SOON_SECONDS
-        if thread in self._overtaken or (not alone and message.top_level and message.mentions_me):
+        unsure = self._replies[thread] > 0 or not alone
+        if thread in self._overtaken or (unsure and message.top_level and message.mentions_me):
             message = replace(message, late=True)
         may_call = message.mentions_me or message.direct or not message.top_level
         expected = may_call and self._outlets.expect()
-        ingested = await self._store.post(message, partial(self._decide, message))
+        arriving = Counter(() if message.top_level else (thread,))
+        self._replies += arriving
+        try:
+            ingested = await self._store.post(message, partial(self._decide, message))
+        finally:
+            self._replies -= arriving
         if expected and ingested.stop is None:  # what is to end is read, not claimed: only once it is written
             ingested = replace(ingested, wake=False)
         if ingested.outcome.startswith("other talk") and not message.top_level:

@@ -23,7 +23,7 @@ from tests.processes import ROOT, launcher
 WIDE, NARROW = (1280, 800), (390, 844)
 _ENVIRONMENT = dict(os.environ)  # noqa: TID251  handed on to the sandbox; PICTURES is no setting of Bobbin
 _COLOURS = 96
-expect.set_options(timeout=30_000)  # the machine may be busy
+expect.set_options(timeout=60_000)  # the machine may be busy
 
 
 class Window:

@@ -127,6 +127,8 @@ async def test_the_keyboard_alone_is_enough(window: Window):
     await page.keyboard.type("ore?")
     await press("Enter")
     await expect(page.locator("#thread article", has_text="And 3 more?")).to_contain_text("(edited)")
+    await window.answered(2)
+    await expect(page.locator("#line > .bobbin", has_text="turn ended")).to_have_count(2)
     await press("Escape")
     await expect(page.locator("#place textarea")).to_be_focused()
     await expect(page.locator("#thread")).to_be_hidden()
@@ -146,6 +148,7 @@ async def test_everything_has_a_name_and_can_be_read(window: Window, scheme: Any
     await window.say("@Bobbin fail no_access")
     await expect(page.locator("#thread [data-act^=try]")).to_be_visible()
     await window.say("Show me a table, please", "#thread")
+    await window.answered(2)
     await page.locator("#line > .bedrock").first.locator("summary").first.click()
     await page.locator("#place article").first.hover()
     for size in (WIDE, NARROW):

@@ -15,7 +15,6 @@ from tests.chaos.forked import Counted, ForkedBobbin
 from tests.postgres import Server
 
 SETTLE = 0.5
-_LEASE = 3.0
 _QUIET_SECONDS = 60
 _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0),
     EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)
@@ -31,8 +30,8 @@ async def stage(folder: Path, server: Server | None = None, **settings: str) -> 
     await slack.start()
     try:
         async with Bedrock(model=Counted()) as bedrock, database(server) as where:
-            scaled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), "LEASE_SECONDS": str(_LEASE)}
-            bobbin = ForkedBobbin(slack, bedrock, folder, **{**scaled, **where, **settings})
+            settled = {"RECOVERY_SETTLE_SECONDS": str(SETTLE), **where, **settings}
+            bobbin = ForkedBobbin(slack, bedrock, folder, **settled)
             try:
                 yield bobbin
             finally:
@@ -43,14 +42,17 @@ async def stage(folder: Path, server: Server | None = None, **settings: str) -> 
 
 @asynccontextmanager
 async def database(server: Server | None) -> AsyncIterator[dict[str, str]]:
-    """Yield the settings by which a Bobbin has a new database on the server; none: a file of its own."""
+    """Yield the settings by which a Bobbin has a new database on the server; none: a file of its own.
+
+    There the dead are known by a lease that has run out, and waited for: it is short.
+    """
     if server is None:
         yield {}
         return
     name = f"stage_{uuid.uuid4().hex}"
     url = await asyncio.to_thread(server.create, name)
     try:
-        yield {"DATABASE_URL": url}
+        yield {"DATABASE_URL": url, "LEASE_SECONDS": "3"}
     finally:
         await asyncio.to_thread(server.drop, name)
 

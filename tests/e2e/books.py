@@ -38,7 +38,7 @@ async def books(bobbin: Bobbin) -> list[Row]:
 
 async def change(bobbin: Bobbin, sql: str, *values: Any) -> None:
     """Change the database beside the process, as time or earlier days would have."""
-    async with aiosqlite.connect(bobbin.folder / "bobbin.db") as database:
+    async with aiosqlite.connect(bobbin.folder / "bobbin.db", timeout=60) as database:
         await database.execute(sql, values)
         await database.commit()
 

@@ -18,6 +18,10 @@ from bot.sandbox.slack import Slack
 from tests.ports import free_port
 from tests.processes import ROOT, Fork, launcher
 
+_PATIENCE = {"RECOVERY_SETTLE_SECONDS": "3", "LEASE_SECONDS": "12", "DRAIN_SECONDS": "6"}
+"""A machine that stands still for a second or two is no dead process, and no call of Slack's that was lost:
+a call may take a third of the lease, and no longer than the settle time."""
+
 
 class Bobbin:
     """One Bobbin: a process that can be started, stopped, killed and started again on the same file.
@@ -71,9 +75,7 @@ class Bobbin:
             "AWS_SECRET_ACCESS_KEY": "sandbox",
             "AWS_EC2_METADATA_DISABLED": "true",
             "DATABASE_URL": f"sqlite:///{self.folder / 'bobbin.db'}",
-            "RECOVERY_SETTLE_SECONDS": "1",
-            "LEASE_SECONDS": "10",
-            "DRAIN_SECONDS": "3",
+            **_PATIENCE,
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "DEBUG",
             "PYTHONPATH": str(ROOT),
@@ -91,9 +93,9 @@ class Bobbin:
         process = await self.begin()
         ended = asyncio.ensure_future(process.wait())
         if self.request_url:
-            opened = asyncio.ensure_future(self.slack.requests.verify(self.request_url))
+            opened = asyncio.ensure_future(self.slack.requests.verify(self.request_url, 60))
         else:
-            opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before, 30))
+            opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before, 60))
         await asyncio.wait([ended, opened], return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             opened.cancel()
@@ -158,7 +160,7 @@ class Bobbin:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, errors = await asyncio.wait_for(process.communicate(), 60)
+        out, errors = await asyncio.wait_for(process.communicate(), 100)
         return process.returncode or 0, out.decode(), errors.decode()
 
     async def close(self) -> None:
@@ -174,7 +176,7 @@ class Bobbin:
         if self.on_a_server:
             # In a thread, which ends what it has begun though whoever asked gives up meanwhile.
             return await asyncio.to_thread(_rows, self.settings["DATABASE_URL"], sql)
-        async with aiosqlite.connect(self.folder / "bobbin.db") as database:
+        async with aiosqlite.connect(self.folder / "bobbin.db", timeout=60) as database:
             return [tuple(row) for row in await database.execute_fetchall(sql)]
 
     def answers(self, channel: str, thread: str) -> list[dict[str, Any]]:
@@ -194,15 +196,29 @@ class Bobbin:
         ]
 
     async def answered(self, channel: str, thread: str, count: int = 1, timeout: float = 60) -> list[str]:  # noqa: ASYNC109
-        """Wait for so many finished messages of Bobbin and an idle thread; their texts."""
-        await self.slack.wait_for(
-            lambda: (
-                len(self.finished(channel, thread)) >= count
-                and self.slack.status(channel, thread).status == "active"
-            ),
-            timeout,
+        """Wait for so many finished messages of Bobbin, an idle thread, and their turns' end; their texts."""
+
+        def stand() -> bool:
+            idle = self.slack.status(channel, thread).status == "active"
+            return idle and len(self.finished(channel, thread)) >= count
+
+        async with asyncio.timeout(timeout):
+            while True:
+                await self.slack.wait_for(stand, timeout)
+                if not await self._written_yet(channel, thread):
+                    return [shown(message) for message in self.finished(channel, thread)]
+                await asyncio.sleep(0.02)  # a file tells nobody
+
+    async def _written_yet(self, channel: str, thread: str) -> bool:
+        """Whether a message there is of an open turn, or is to be deleted: that comes at the end."""
+        made = ", ".join(f"'{message['ts']}'" for message in self.answers(channel, thread))
+        these = f"channel_id = '{channel}' AND ts IN ({made})"
+        return bool(
+            await self.rows(
+                f"SELECT 1 FROM orphan WHERE {these} UNION ALL SELECT 1 FROM turn WHERE state = 'open'"
+                f" AND id IN (SELECT turn_id FROM reply_part WHERE {these})"
+            )
         )
-        return [shown(message) for message in self.finished(channel, thread)]
 
 
 def _rows(url: str, sql: str) -> list[tuple[Any, ...]]:
@@ -226,10 +242,14 @@ def shown(message: dict[str, Any]) -> str:
     return "\n".join(pieces) if pieces else str(message.get("text", ""))
 
 
+def patient_slack() -> Slack:
+    """A Slack with a short schedule of redelivery, which waits for an ack while a machine stands still."""
+    return Slack(ack_seconds=6, redelivery=(0, 0.3, 0.6))
+
+
 @pytest.fixture
 async def slack() -> AsyncIterator[Slack]:
-    """A Slack with a short schedule of redelivery."""
-    slack = Slack(redelivery=(0, 0.3, 0.6))
+    slack = patient_slack()
     await slack.start()
     yield slack
     await slack.close()

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.sandbox.bedrock import Asked, Bedrock
-from bot.sandbox.slack import Slack
-from tests.e2e.conftest import Bobbin, shown
+from tests.e2e.conftest import Bobbin, patient_slack, shown
 
 _WORDS = re.compile(r'<message from="(?P<who>[^"]*)"[^>]*>(?P<words>.*?)</message>', re.DOTALL)
 _WITNESS = "say exactly: heard"
@@ -20,7 +19,7 @@ async def running(
     folder: Path, command: Sequence[str] | None = None, **settings: str
 ) -> AsyncIterator[Bobbin]:
     """A Bobbin between servers of its own; `command` is what it is started by."""
-    slack = Slack(redelivery=(0, 0.3, 0.6))
+    slack = patient_slack()
     await slack.start()
     try:
         async with Bedrock() as bedrock:
@@ -105,6 +104,25 @@ class Scene:
         thread = await self.slack.say(witness or self.slack.workspace.channels[dm].members[0], dm, _WITNESS)
         await self.bobbin.answered(dm, thread)
         await self.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
+
+    async def asked(self, count: int = 1) -> None:
+        """Wait until the model is at the so-many-th request since they came there, and at no other."""
+        await self.bedrock.wait_for(lambda bedrock: len(self.requests) == count and bedrock.open == 1)
+
+    async def end(self) -> str:
+        """Wait until no turn of this channel is open; how the newest ended, which the log tells later."""
+        await self.acked()
+        here = f"channel_id = '{self.channel}'"
+        async with asyncio.timeout(60):
+            while await self.bobbin.rows(  # noqa: ASYNC110  a file
+                f"SELECT 1 FROM conversation WHERE {here} AND pending_at IS NOT NULL"
+            ):
+                await asyncio.sleep(0.02)
+        ((state,),) = await self.bobbin.rows(
+            "SELECT t.state FROM turn t JOIN conversation c ON c.id = t.conversation_id"
+            f" WHERE c.{here} AND t.seq > 0 ORDER BY t.id DESC LIMIT 1"
+        )
+        return str(state)
 
     def outcome(self) -> str:
         """How the newest turn of this channel ended, as Bobbin's log tells."""

@@ -1,13 +1,11 @@
 """*Answer again*: the newest answer of a thread is written anew, in its place, for whoever asked."""
 
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.bedrock import Bedrock
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, running, words
 from tests.e2e.test_crashes import at_rest, nothing_is_left
@@ -50,11 +48,6 @@ async def asked_for(scene: Scene, text: str = "say exactly: the first") -> tuple
     return thread, scene.answers(thread)[0]["ts"]
 
 
-def asked(scene: Scene, count: int, _: Bedrock) -> bool:
-    """Whether the model was asked so often."""
-    return len(scene.requests) == count
-
-
 async def versions(scene: Scene) -> list[tuple[int, str]]:
     rows = await scene.bobbin.rows(f"SELECT id FROM conversation WHERE channel_id = '{scene.channel}'")
     return [(int(row[0]), str(row[1])) for row in await scene.bobbin.rows(VERSIONS.format(rows[0][0]))]
@@ -64,7 +57,7 @@ async def test_an_answer_is_written_anew_in_its_message_and_the_earlier_one_is_k
     thread, ts = await asked_for(scene)
     await again(scene, ts)
     await scene.shows(thread, ["the second"])
-    await scene.heard()
+    await at_rest(scene.bobbin)
     assert [message["ts"] for message in scene.answers(thread)] == [ts]
     assert words(scene.requests[1]) == ["say exactly: the second"]
     assert [message["role"] for message in scene.requests[1].body["messages"]] == ["user"]
@@ -79,8 +72,8 @@ async def test_an_answer_may_be_written_anew_many_times(scene: Scene) -> None:
     thread, ts = await asked_for(scene)
     for number in range(2, 5):
         await again(scene, ts)
-        await scene.bedrock.wait_for(partial(asked, scene, number))
-        await scene.heard()
+        await at_rest(scene.bobbin)
+        assert len(scene.requests) == number
     assert await scene.answered(thread) == ["the second"]
     assert [version for version, _ in await versions(scene)] == [1, 2, 3]
 
@@ -105,7 +98,7 @@ async def test_only_whoever_asked_may(scene: Scene) -> None:
     thread, ts = await asked_for(scene)
     await again(scene, ts, by=scene.ben)
     await told(scene, scene.ben, "Only whoever asked")
-    await scene.heard()
+    await at_rest(scene.bobbin)
     assert len(scene.requests) == 1
     assert len(scene.answers(thread)) == 1
 
@@ -116,7 +109,7 @@ async def test_an_older_answer_is_left_as_it_is(scene: Scene) -> None:
     await scene.answered(thread, 2)
     await again(scene, ts)
     await told(scene, scene.ann, "newest question")
-    await scene.heard()
+    await at_rest(scene.bobbin)
     assert len(scene.requests) == 2
 
 
@@ -214,6 +207,7 @@ async def test_a_spent_budget_leaves_the_answer_as_it_is(tmp_path: Path) -> None
             if "is spent" in str(scene.slack.ephemerals(scene.ann)):
                 break
         await told(scene, scene.ann, "is spent")
+        await at_rest(bobbin)
         assert [shown(message) for message in scene.answers(thread)] == [before]
         states = "SELECT state FROM turn JOIN conversation c ON c.id = conversation_id AND channel_id = '{}'"
         assert await bobbin.rows(states.format(scene.channel)) == [("answered",)]

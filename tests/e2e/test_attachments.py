@@ -31,7 +31,7 @@ def uploaded(slack: Slack, bobbin: Bobbin, channel: str, thread: str) -> dict[st
 
 
 async def both(slack: Slack, bobbin: Bobbin, channel: str, thread: str) -> dict[str, str]:
-    await slack.wait_for(lambda: len(uploaded(slack, bobbin, channel, thread)) == 2, 30)
+    await slack.wait_for(lambda: len(uploaded(slack, bobbin, channel, thread)) == 2)
     await at_rest(bobbin)
     return uploaded(slack, bobbin, channel, thread)
 
@@ -50,7 +50,7 @@ async def test_a_wide_table_and_long_code_are_attached_below_the_answer(
     assert kinds == [("answer",)] * len(texts) + [("notice",)] * 2
     bedrock.model = Says("And on.")
     await slack.say(slack.message(channel, thread)["user"], channel, "More?", thread=thread)
-    await slack.wait_for(lambda: "And on." in str(bobbin.finished(channel, thread)), 20)
+    await slack.wait_for(lambda: "And on." in str(bobbin.finished(channel, thread)))
     await nothing_is_left(bobbin, slack)
 
 
@@ -81,7 +81,7 @@ async def test_a_kill_between_the_steps_doubles_and_loses_nothing(
     bedrock.model = Says(ANSWER)
     slack.faults.add(step, "hang", seconds=0.3)
     channel, thread = await ask(bobbin, slack, "Both, please")
-    await slack.wait_for(lambda: slack.calls(step), 20)
+    await slack.wait_for(lambda: slack.calls(step))
     await bobbin.kill()
     await bobbin.start()
     await both(slack, bobbin, channel, thread)
@@ -99,7 +99,7 @@ async def test_a_process_told_to_stop_while_a_file_is_on_its_way_leaves_it_to_co
     bedrock.model = Says(ANSWER)
     slack.faults.add("files.completeUploadExternal", "late", seconds=4)
     channel, thread = await ask(bobbin, slack, "Both, please")
-    await slack.wait_for(lambda: slack.calls("files.completeUploadExternal"), 20)
+    await slack.wait_for(lambda: slack.calls("files.completeUploadExternal"))
     late = str(slack.calls("files.completeUploadExternal")[0].data["files"])
     assert await bobbin.stop() == 0
     await bobbin.start()
@@ -108,7 +108,7 @@ async def test_a_process_told_to_stop_while_a_file_is_on_its_way_leaves_it_to_co
         files = [file for each in bobbin.answers(channel, thread) for file in each.get("files") or ()]
         return any(file["id"] in late for file in files)
 
-    await slack.wait_for(come, 20)
+    await slack.wait_for(come)
     await both(slack, bobbin, channel, thread)
     await nothing_is_left(bobbin, slack)
 

@@ -133,7 +133,7 @@ async def test_nothing_that_a_model_is_talked_into_pings_misleads_or_carries_out
         async with slots:
             thread = await scene.slack.say(scene.ann, place, f"{scene.me} case {number}")
             of[thread] = f"{cases[number][0]} ({way})"
-            answers = await bobbin.answered(place, thread, timeout=30)
+            answers = await bobbin.answered(place, thread)
             assert "".join(answers).startswith("Look: "), of[thread]
 
     for way, fault in {"stream": "", "updates": "unknown_method", "whole": "ratelimited"}.items():

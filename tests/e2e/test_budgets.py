@@ -9,6 +9,7 @@ from bot.slack.blocks import TRY_AGAIN
 from tests.e2e.books import DAY, agree, books, change, spend
 from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.scene import Scene, words
+from tests.e2e.test_crashes import at_rest
 
 Make = Callable[..., Bobbin]
 
@@ -26,7 +27,8 @@ async def told(scene: Scene, user: str, count: int) -> str:
 
 async def ended(scene: Scene, state: str) -> None:
     """Wait until the newest turn of this channel has ended so, and nothing of it shows."""
-    await scene.heard()
+    await at_rest(scene.bobbin)
+    await scene.heard()  # by then it is in the log
     assert scene.outcome() == state
 
 
@@ -91,7 +93,9 @@ async def test_somebody_who_did_not_call_bobbin_is_refused_once_a_day(make: Make
     await spend(bobbin, scene.ben, 1)
     for text in ("one thing", "and another", "and a third"):
         await scene.say(text, by=scene.ben, thread=thread)
-        await scene.heard()
+        await at_rest(bobbin)
+    await told(scene, scene.ben, 1)
+    await scene.heard()
     assert len(notes(scene, scene.ben)) == 1
     assert len(scene.answers(thread)) == 1
 

@@ -164,7 +164,7 @@ async def test_a_confirmation_whose_answer_is_lost_is_not_made_twice(scene: Scen
 async def test_an_order_cut_off_by_a_kill_is_carried_out_and_confirmed_once(
     make: Make, slack: Slack, bedrock: Bedrock
 ) -> None:
-    bobbin = await make(RECOVERY_SETTLE_SECONDS="0.5").start()
+    bobbin = await make().start()
     scene = Scene(bobbin)
     slack.workspace.people[scene.ann].admin = True
     slack.faults.add("chat.postMessage", "late", seconds=0.3)

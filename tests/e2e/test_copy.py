@@ -57,8 +57,7 @@ async def test_what_was_begun_on_sqlite_goes_on_on_postgresql(
         lambda: (
             [shown(each) for each in new.finished(scene.channel, open_one)]
             == ["begun on the old one", "and after it"]
-        ),
-        40,
+        )
     )
     before, asked = scene.slack.messages(scene.channel), len(bedrock.requests)
     await bring_again(scene, events)
@@ -98,7 +97,7 @@ async def killed(bobbin: Bobbin, url: str, table: str, *arguments: str) -> int:
     async with await psycopg.AsyncConnection.connect(url) as server:
         await server.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
         process = await bobbin.begin(*arguments)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while not await _waits(url):
                 assert process.returncode is None, (bobbin.folder / "bobbin.log").read_text()
                 await asyncio.sleep(0.02)

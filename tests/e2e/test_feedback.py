@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene, running
+from tests.e2e.test_crashes import at_rest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -68,7 +69,7 @@ async def test_the_row_stays_when_a_message_is_rewritten(scene: Scene) -> None:
     await scene.heard()
     await scene.slack.shortcut(scene.ann, "answer_again", scene.channel, answer["ts"])
     await scene.shows(thread, [LONG.strip()])
-    await scene.heard()
+    await at_rest(scene.bobbin)
     (answer,) = scene.answers(thread)
     assert rows(answer) == ["context", "context_actions"]
     assert scene.slack.calls("chat.update")
@@ -141,8 +142,8 @@ async def test_a_word_on_a_new_answer_names_its_version(scene: Scene) -> None:
     thread = await scene.joined()
     ts = scene.answers(thread)[0]["ts"]
     await scene.slack.shortcut(scene.ann, "answer_again", scene.channel, ts)
-    await scene.bedrock.wait_for(lambda _: len(scene.requests) == 2)
-    await scene.heard()
+    await at_rest(scene.bobbin)
+    assert len(scene.requests) == 2
     await judge(scene, scene.ann, ts, "up")
     assert await given(scene) == [(scene.ann, 1, "", 2)]
 

@@ -120,7 +120,8 @@ async def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_is_answ
 async def test_of_forty_files_at_once_the_newest_are_read_and_each_other_is_named(scene: Scene) -> None:
     sent = [(f"n{n:02}.png", picture((n + 1, 1))) for n in range(40)]
     thread = await scene.mention("say exactly: seen", files=sent)
-    assert (await scene.answered(thread))[0].startswith("seen")
+    answers = await scene.bobbin.answered(scene.channel, thread, timeout=200)  # each has a process of its own
+    assert answers[0].startswith("seen")
     assert len(files(scene.requests[0])) == 20
     assert all(f"n{n:02}.png" in noted(scene, thread) for n in range(20))
     assert not any(f"n{n:02}.png" in noted(scene, thread) for n in range(20, 40))
@@ -164,7 +165,7 @@ async def test_a_download_that_fails_is_tried_again_and_what_is_not_given_is_nam
 async def test_a_turn_that_is_taken_up_again_fetches_nothing_twice(scene: Scene, bobbin: Bobbin) -> None:
     scene.bedrock.hold()
     thread = await scene.mention("Read this", files=[("a.txt", b"Alpha"), ("no.key", b"\x00")])
-    await scene.bedrock.wait_for(lambda it: it.open == 1, 20)
+    await scene.bedrock.wait_for(lambda it: it.open == 1)
     await bobbin.kill()
     scene.bedrock.release()
     await bobbin.start()

@@ -29,7 +29,7 @@ sys.exit(main())
 
 async def put_back(bobbin: Bobbin, seconds: int = 600) -> None:
     """Make it so that the Bobbin that was stopped has been down for so long already."""
-    async with aiosqlite.connect(bobbin.folder / "bobbin.db") as database:
+    async with aiosqlite.connect(bobbin.folder / "bobbin.db", timeout=60) as database:
         changed = await database.execute("UPDATE heard SET heard_at = heard_at - ?", (seconds * 1000,))
         assert changed.rowcount == 1
         await database.commit()
@@ -44,7 +44,7 @@ async def down(bobbin: Bobbin, seconds: int = 600) -> None:
 
 async def caught_up(bobbin: Bobbin) -> None:
     """Wait until a gap was read."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not any(line["event"] == READ for line in bobbin.log):  # noqa: ASYNC110  a file tells nobody
             await asyncio.sleep(0.02)
 
@@ -135,7 +135,7 @@ async def test_a_crash_while_it_is_read_leaves_it_for_the_next_start(bobbin: Bob
 async def test_a_short_break_is_left_to_slacks_redelivery(bobbin: Bobbin, slack: Slack) -> None:
     scene = Scene(bobbin)
     thread = await scene.joined()
-    await down(bobbin, 200)
+    await down(bobbin, 120)  # what the start takes comes on top
     await scene.say("say exactly: again", thread=thread)
     await bobbin.start()
     slack.release()
@@ -151,7 +151,7 @@ async def test_an_outage_of_the_socket_alone_is_a_gap_too(make: Make, slack: Sla
     scene = Scene(bobbin)
     thread = await scene.joined()
     slack.hold()
-    slack.faults.add("apps.connections.open", "http", status=503)
+    slack.faults.add("apps.connections.open", "http", status=503, times=2)  # three seconds at least
     await slack.disconnect(None)
     await scene.say("say exactly: deaf", thread=thread)
     slack.lose()

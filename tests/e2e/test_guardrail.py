@@ -15,7 +15,7 @@ async def test_a_blocked_question_reads_as_one_sentence_and_stands_in_the_way_un
         scene = Scene(bobbin)
         thread = await scene.joined("say exactly: Good morning")
         asked = await scene.mention("Where to get dynamite?", thread=thread)
-        await scene.shows(thread, ["Good morning", SAID])
+        assert await scene.answered(thread, 2) == ["Good morning", SAID]
         await scene.slack.delete(scene.ann, scene.channel, asked)
         await scene.mention("say exactly: Gone", thread=thread)
         assert (await scene.answered(thread, 3))[-1].startswith("Gone")

@@ -48,7 +48,7 @@ sys.exit(main())
 
 HOLDER = """
 import os, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 connection.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 sys.stdin.read()
@@ -59,7 +59,7 @@ sys.stdin.read()
 async def watched(make: Make) -> tuple[Bobbin, int]:
     """A running Bobbin with hooks, and the port of its health."""
     health = free_port()
-    bobbin = make(PORT=str(health), HOST="127.0.0.1", SLACK_PACING="off")
+    bobbin = make(PORT=str(health), HOST="127.0.0.1", SLACK_PACING="off", DRAIN_SECONDS="60")
     bobbin.command = [sys.executable, "-c", HOOKED]
     await bobbin.start()
     await becomes(health, "/readyz", 200)
@@ -71,24 +71,24 @@ async def test_a_stuck_loop_and_a_deaf_socket_are_told_and_pass_again(
 ) -> None:
     bobbin, health = watched
     (bobbin.folder / "stick").touch()
-    said = await becomes(health, "/healthz", 503, 20)
+    said = await becomes(health, "/healthz", 503)
     assert said["checks"]["scrub"] is False
     assert said["checks"]["dispatch"] is True
     assert "it has been stuck for" in said["reasons"]["scrub"]
     (bobbin.folder / "stick").unlink()
-    assert "reasons" not in await becomes(health, "/healthz", 200, 20)
+    assert "reasons" not in await becomes(health, "/healthz", 200)
 
     slack.half_open()
-    assert (await becomes(health, "/readyz", 503))["checks"] == {"database": True, "slack": False}
+    await becomes(health, "/readyz", 503, checks={"database": True, "slack": False})
     assert (await get(health, "/healthz"))[0] == 200
-    await becomes(health, "/readyz", 200, 40)  # it has taken another
+    await becomes(health, "/readyz", 200)  # it has taken another
 
     bedrock.faults.add("unavailable", times=None)  # Bedrock out of reach: no reason to restart or to wait
     scene = Scene(bobbin)
     await scene.mention("hello")
-    await bedrock.wait_for(lambda it: len(it.requests) == 1)
+    await bedrock.wait_for(lambda it: len(it.requests) >= 1)
     assert (await get(health, "/healthz"))[0] == 200
-    assert (await get(health, "/readyz"))[0] == 200
+    await becomes(health, "/readyz", 200)  # with such short pings, not where the machine has just stood still
 
 
 async def test_a_dead_loop_is_told_and_ends_the_process_after_its_answers(
@@ -105,7 +105,7 @@ async def test_a_dead_loop_is_told_and_ends_the_process_after_its_answers(
     assert said["reasons"] == {"dispatch": "it has ended (ZeroDivisionError)"}
     bedrock.release()
     assert await scene.answered(thread) == ["to the end"]
-    assert await asyncio.wait_for(bobbin.process.wait(), 20) == 1
+    assert await asyncio.wait_for(bobbin.process.wait(), 60) == 1
     log = (bobbin.folder / "bobbin.log").read_text()
     [line] = [line for line in bobbin.log if line["level"] == "critical"]
     assert (line["event"], line["loop"]) == ("a loop has ended: a fault of Bobbin", "dispatch")
@@ -131,7 +131,7 @@ async def test_a_database_locked_by_a_frozen_program_is_not_ready_says_why_and_i
         assert holder.stdout is not None
         assert await holder.stdout.readline() == b"held\n"
         holder.send_signal(signal.SIGSTOP)
-        assert (await becomes(health, "/readyz", 503))["checks"] == {"database": False, "slack": True}
+        await becomes(health, "/readyz", 503, checks={"database": False, "slack": True})
         answers = await asyncio.gather(*(get(health, "/readyz") for _ in range(20)))
         assert {status for status, _ in answers} == {503}
         assert (await get(health, "/healthz"))[0] == 200

@@ -25,7 +25,13 @@ async def home(scene: Scene, user: str) -> str:
     """Open it; what it says."""
     before = len(scene.slack.calls("views.publish"))
     await scene.slack.open_home(user)
-    await scene.slack.wait_for(lambda: len(scene.slack.calls("views.publish")) > before)
+    await scene.slack.wait_for(
+        lambda: [
+            call
+            for call in scene.slack.calls("views.publish")[before:]
+            if call.arguments["user_id"] == user and call.result
+        ]
+    )
     return texts(scene.slack.home(user))
 
 

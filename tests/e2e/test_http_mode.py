@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from time import monotonic
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.e2e.scene import Scene
 @pytest.fixture
 async def slack() -> AsyncIterator[Slack]:
     """A Slack that goes on trying while a process starts: it does not see when there is one."""
-    slack = Slack(redelivery=(0, 0.3, 0.6, 1.2, 2.4, 4.8))
+    slack = Slack(ack_seconds=6, redelivery=(0, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6, 19.2))
     await slack.start()
     yield slack
     await slack.close()
@@ -46,10 +47,13 @@ async def test_a_thread_is_answered_redelivered_changed_pressed_and_commanded_as
     await scene.heard()
     assert len(scene.requests) == 2
 
+    scene.bedrock.hold()
     edited = await scene.mention("say exactly: first")
-    await scene.answered(edited)
+    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
     await slack.edit(ann, scene.channel, edited, f"{scene.me} say exactly: second")
-    await scene.shows(edited, ["second"])
+    await scene.acked()
+    scene.bedrock.release()
+    assert await scene.answered(edited) == ["second"]
     answer = scene.answers(thread)[0]["ts"]
     assert "text" in await slack.command(ann, scene.channel, "/bobbin help")
     assert await slack.press(ann, scene.channel, answer, "feedback", "up") == {}
@@ -142,7 +146,7 @@ async def test_four_thousand_requests_that_are_not_slacks_are_refused_and_a_ques
     corpus = Corpus(slack.signing_secret, callback(slack.workspace, said, "", None)).requests(1000)
     rows = await bobbin.rows("SELECT count(*) FROM inbox")
     wrong: list[tuple[Request, int]] = []
-    waiting = iter(corpus)
+    waiting, began = iter(corpus), monotonic()
 
     async def attacker() -> None:
         for request in waiting:
@@ -159,7 +163,7 @@ async def test_four_thousand_requests_that_are_not_slacks_are_refused_and_a_ques
     (now,) = await bobbin.rows("SELECT count(*) FROM inbox WHERE event_id LIKE 'EvBad%'")
     assert (rows[0][0] > 0, now) == (True, (0,))
     told = [line for line in bobbin.log if line["event"] == "requests refused"]
-    assert len(told) <= 2  # a flood does not fill the log
+    assert len(told) <= 2 + (monotonic() - began) / 60  # a flood does not fill the log
     assert MARK not in (bobbin.folder / "bobbin.log").read_text()
     assert "Traceback" not in (bobbin.folder / "bobbin.log").read_text()
 
@@ -180,7 +184,7 @@ import bot.slack.http_mode
 import bot.web
 from bot.__main__ import main
 
-bot.slack.http_mode._READ_SECONDS = bot.web.FIRST_SECONDS = 1.5
+bot.slack.http_mode._READ_SECONDS = bot.web.FIRST_SECONDS = 5
 bot.web.CONNECTIONS = 60
 sys.exit(main())
 """

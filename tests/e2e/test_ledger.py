@@ -11,7 +11,7 @@ from bot.sandbox.slack import Slack
 from tests.e2e.books import agree, billed, books, spend
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
-from tests.e2e.test_crashes import LONG, whole
+from tests.e2e.test_crashes import LONG
 
 
 async def tell(bobbin: Bobbin, *arguments: str, **settings: str) -> tuple[int, str, str]:
@@ -56,7 +56,7 @@ async def test_tries_that_fail_are_booked_each(bobbin: Bobbin, bedrock: Bedrock)
     bedrock.faults.add("throttled")
     bedrock.faults.add("cut", after_events=6)
     thread = await scene.mention(f"say exactly: {LONG}")
-    await whole(bobbin, scene.channel, thread)
+    await scene.answered(thread)
     rows = await books(bobbin)
     assert [(row.state, row.estimated) for row in rows] == [("failed", 0), ("failed", 1), ("done", 0)]
     assert rows[0].tokens == (0, 0, 0, 0)
@@ -88,7 +88,7 @@ async def test_usage_marks_what_is_estimated(bobbin: Bobbin, bedrock: Bedrock) -
     await scene.joined()
     bedrock.faults.add("cut", after_events=6)
     thread = await scene.mention(f"say exactly: {LONG}")
-    await whole(bobbin, scene.channel, thread)
+    await scene.answered(thread)
     code, output, _ = await tell(bobbin, "--by", "channel")
     assert code == 0
     assert [line.split()[-1][0] for line in output.splitlines()[3:5]] == ["~", "~"]

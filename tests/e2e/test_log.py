@@ -55,9 +55,7 @@ sys.exit(main())
 async def test_neither_words_nor_secrets_are_in_the_log(
     make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock, log_format: str
 ) -> None:
-    bobbin = make(
-        LOG_FORMAT=log_format, SLACK_PACING="off", BEDROCK_IDLE_SECONDS="1", LEASE_SECONDS="2", **SECRETS
-    )
+    bobbin = make(LOG_FORMAT=log_format, SLACK_PACING="off", **SECRETS)
     bobbin.command = [sys.executable, "-c", LOUD]
     scene = Scene(await bobbin.start())
     ann = scene.slack.workspace.people[scene.ann]

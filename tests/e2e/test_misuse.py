@@ -110,6 +110,7 @@ async def questions_from_outside(scene: Scene) -> str:
     eve = scene.slack.add_person("Eve", external_team="T0EVE")
     for place in (scene.channel, scene.slack.add_channel("other"), scene.slack.dm(eve)):
         await scene.slack.say(eve, place, f"{scene.me} {MARK}")
+    await scene.slack.wait_for(lambda: scene.slack.ephemerals(eve))
     await scene.heard()
     notes = len(scene.slack.ephemerals(eve))
     return "" if (notes, len(scene.requests)) == (1, 0) else f"{notes} notes, {len(scene.requests)} requests"
@@ -206,8 +207,8 @@ async def a_title(scene: Scene) -> list[str]:
     dm = scene.slack.dm(scene.ann)
     thread = await scene.slack.say(scene.ann, dm, "Hello &lt;!channel&gt; <@U0NOBODY|&lt;!here&gt;>")
     await scene.bobbin.answered(dm, thread)
-    await scene.slack.wait_for(lambda: scene.slack.calls("agents.sessions.rename"))
-    return [str(call.arguments["title"]) for call in scene.slack.calls("agents.sessions.rename")]
+    title = await scene.slack.wait_for(lambda: scene.slack.status(dm, thread).title)
+    return [str(title)]
 
 
 async def a_quoted_question(scene: Scene) -> list[str]:

@@ -73,7 +73,7 @@ async def scraped(port: int) -> Samples:
 
 async def at_rest(port: int) -> Samples:
     """The same, once no turn is open."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             found = await scraped(port)
             if not found["bobbin_running_turns"][()] and not found["bobbin_open_turns"][()]:
@@ -110,6 +110,9 @@ async def test_answers_failures_and_limits_are_seen_in_metrics_traces_and_why(
         scene = Scene(bobbin)
         thread = await scene.joined("say exactly: hello there")
         await scene.say("thanks!", thread=thread)
+        async with asyncio.timeout(60):  # every few seconds the file is empty, until something is written
+            while not (await scraped(port))["bobbin_wal_bytes"][()]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
         bedrock.faults.add("no_access")
         failed = await scene.mention("marmalade")
@@ -121,7 +124,9 @@ async def test_answers_failures_and_limits_are_seen_in_metrics_traces_and_why(
         await scene.heard()
         _metrics(await at_rest(port), scene)
         assert await get(port, "/") == (404, b"404: Not Found")
-        await slack.wait_for(lambda: {span["name"] for span in spans} >= {"queue", "slack chat.postMessage"})
+        async with asyncio.timeout(60):
+            while not {span["name"] for span in spans} >= {"queue", "slack chat.postMessage"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         assert await bobbin.stop() == 0
         _spans(spans)
         await _why(bobbin, scene, thread, failed, limited)
@@ -154,7 +159,6 @@ def _metrics(found: Samples, scene: Scene) -> None:
     assert value("bobbin_cost_usd_total") > 0
     assert value("bobbin_socket_open") == value("bobbin_database_up") == 1
     assert value("bobbin_socket_age_seconds") > 0
-    assert value("bobbin_wal_bytes") > 0
     assert value("bobbin_queue_length") == value("bobbin_open_turns") == value("bobbin_running_turns") == 0
 
     ours = {name for name in families(set(found)) if name.startswith("bobbin_")}

@@ -26,7 +26,7 @@ async def test_a_token_that_is_revoked_in_mid_answer_is_told_and_with_a_new_one_
     bobbin = await make(PORT=str(health), HOST="127.0.0.1").start()
     await becomes(health, "/readyz", 200)
     scene = Scene(bobbin)
-    bedrock.pace = 0.05
+    bedrock.pace = 0.5
     thread = await scene.mention(f"say exactly: {LONG}")
     await slack.wait_for(lambda: scene.answers(thread))
     [half] = scene.answers(thread)

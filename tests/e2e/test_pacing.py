@@ -24,7 +24,7 @@ async def limited() -> AsyncIterator[Slack]:
     await slack.close()
 
 
-async def test_forty_answers_at_once_are_whole_and_the_first_twenty_begin_soon(
+async def test_forty_answers_at_once_are_whole_and_twenty_begin_before_the_model_has_said_one_of_them(
     bedrock: Bedrock, make: Make, limited: Slack
 ) -> None:
     bobbin = make(LEASE_SECONDS="60", RECOVERY_SETTLE_SECONDS="10")
@@ -35,7 +35,6 @@ async def test_forty_answers_at_once_are_whole_and_the_first_twenty_begin_soon(
     bedrock.pace = 0.1
     one = await limited.say(people[0], channels[0], f"{bobbin.me} say exactly: Hello")
     await bobbin.answered(channels[0], one)
-    alone = _begin(bobbin, channels[0], one)
     asked: list[tuple[str, str, str]] = []
     for number in range(QUESTIONS):
         person, channel = people[number % 10], channels[number % 5]
@@ -47,15 +46,10 @@ async def test_forty_answers_at_once_are_whole_and_the_first_twenty_begin_soon(
         await bobbin.answered(channel, thread, timeout=110)
         assert [shown(message).strip() for message in bobbin.answers(channel, thread)] == [words]
     refused = [entry.name for entry in limited.calls() if (entry.result or {}).get("error") == "ratelimited"]
-    began = sorted(_begin(bobbin, channel, thread) for channel, thread, _ in asked)
+    began = sorted(float(bobbin.answers(channel, thread)[0]["ts"]) for channel, thread, _ in asked)
     assert len(refused) <= 5, refused
-    assert began[19] <= max(3, 10 * alone)  # of a busy machine nothing more can be asked
+    assert began[19] < min(call.finished_at or 0 for call in bedrock.requests[1:])
     assert len(bedrock.requests) == QUESTIONS + 1
-
-
-def _begin(bobbin: Bobbin, channel: str, thread: str) -> float:
-    """Seconds from a question to the first text of its answer."""
-    return float(bobbin.answers(channel, thread)[0]["ts"]) - float(thread)
 
 
 async def test_an_answer_that_outlives_its_stream_is_shown_once_in_one_message(
@@ -66,7 +60,7 @@ async def test_an_answer_that_outlives_its_stream_is_shown_once_in_one_message(
     bedrock.pace = 0.1
     thread = await scene.mention(f"say exactly: {ANSWER}")
     await scene.slack.wait_for(
-        lambda: [shown(each).strip() for each in scene.answers(thread)] == [ANSWER], 60
+        lambda: [shown(each).strip() for each in scene.answers(thread)] == [ANSWER], 90
     )
     await bobbin.answered(scene.channel, thread)
     assert len(scene.slack.calls("chat.startStream")) == 1

@@ -25,6 +25,7 @@ async def _refused_once(scene: Scene, user: str, witness: str = "") -> None:
     await scene.slack.say(user, scene.slack.dm(user), "in a DM?")
     await scene.heard(witness)
     assert len(scene.requests) == before
+    await scene.slack.wait_for(lambda: scene.slack.ephemerals(user))
     (note,) = scene.slack.ephemerals(user)
     assert note["text"].startswith("I ")
 
@@ -79,6 +80,7 @@ async def test_only_allowed_channels_are_served_and_dms_are(make: Make) -> None:
     for text in ("may I?", "and now?"):
         await elsewhere.mention(text)
         await elsewhere.heard()
+    await elsewhere.slack.wait_for(lambda: elsewhere.slack.ephemerals(elsewhere.ann))
     assert len(elsewhere.slack.ephemerals(elsewhere.ann)) == 1
     elsewhere.channel = elsewhere.slack.dm(elsewhere.ann)
     thread = await elsewhere.say("say exactly: here yes")
@@ -105,6 +107,7 @@ async def test_in_a_shared_channel_a_team_left_unsaid_is_looked_up(bobbin: Bobbi
     await scene.heard()
     assert await scene.answered(threads[scene.ann]) == ["you may"]
     assert not scene.answers(threads[eve])
+    await scene.slack.wait_for(lambda: scene.slack.ephemerals(eve))
     assert [len(scene.slack.ephemerals(person)) for person in (scene.ann, eve)] == [0, 1]
 
 
@@ -144,6 +147,7 @@ async def test_a_person_is_told_once_whatever_they_are_refused_for(make: Make) -
     for place in (elsewhere, scene):
         await place.mention("may I?", by=guest)
         await place.heard(scene.ann)
+    await scene.slack.wait_for(lambda: scene.slack.ephemerals(guest))
     assert [note["text"] for note in scene.slack.ephemerals(guest)] == [NOTES["channel"]]
     assert len(scene.requests) == 0
 
@@ -151,10 +155,13 @@ async def test_a_person_is_told_once_whatever_they_are_refused_for(make: Make) -
 async def test_a_guest_and_a_member_who_ask_together_are_told_apart(make: Make) -> None:
     scene = Scene(await make(GUESTS="refuse").start())
     guest = scene.slack.add_person("Gus", guest=True)
-    thread = await scene.mention("wait 0.5")
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
+    scene.bedrock.hold()
+    thread = await scene.mention("Hello")
+    await scene.asked()
     await scene.say("say exactly: for Ann", thread=thread)
     await scene.mention("and me?", by=guest, thread=thread)
+    await scene.acked()
+    scene.bedrock.release()
     assert len(await scene.answered(thread, 2)) == 2
     assert words(scene.requests[1])[1:] == ["say exactly: for Ann", "and me?"]
     assert len(scene.slack.ephemerals(guest)) == 1
@@ -210,8 +217,10 @@ async def test_where_dms_are_no_threads_each_person_is_told_once_to_reply_in_the
         scene.channel = scene.slack.dm(person)
         scene.bedrock.hold()
         threads = [await scene.say(text, by=person) for text in ("Hello", "Hello again")]
-        # What cannot be shown there tells Bobbin that DMs are no threads.
-        await slack.wait_for(lambda: slack.calls("agents.sessions.setStatus"))
+        # What cannot be shown there tells Bobbin that DMs are no threads: then it looks at the questions.
+        await slack.wait_for(
+            lambda: all("reactions" in slack.message(scene.channel, thread) for thread in threads)  # noqa: B023
+        )
         scene.bedrock.release()
         for thread in threads:
             await scene.answered(thread)

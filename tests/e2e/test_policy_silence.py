@@ -38,7 +38,7 @@ async def test_words_between_people_may_be_left_unanswered_and_the_next_turn_rea
     assert "[[silent]]" in system(scene.requests[1])
     assert len(scene.answers(thread)) == 1
     assert len(scene.slack.status(scene.channel, thread).history) == shows
-    assert scene.outcome() == "silent"
+    assert await scene.end() == "silent"
     await scene.mention("who said what?", thread=thread)
     assert "[[silent]]" not in (await scene.answered(thread, 2))[1].splitlines()[0]
     assert ("Ben Roe", "Ann, say exactly: [[silent]]") in read(scene.requests[2])
@@ -99,17 +99,18 @@ async def test_where_words_stand_already_there_is_no_silence_any_more(
 ) -> None:
     thread = await scene.joined()
     monkeypatch.setattr(scene.bedrock, "model", Wavering())
-    monkeypatch.setattr(scene.bedrock, "pace", 0.1)
+    monkeypatch.setattr(scene.bedrock, "pace", 0.5)
     if how == "the stream breaks":
         scene.bedrock.faults.add("reset", after_events=20)
     asked = await scene.say(f"say exactly: {LONG}", by=scene.ben, thread=thread)
     await scene.slack.wait_for(lambda: len(scene.answers(thread)) == 2)
-    scene.bedrock.pace = 0
     if how == "the question is changed":
         await scene.slack.edit(scene.ben, scene.channel, asked, f"Ann, say exactly: {LONG}")
+        await scene.bedrock.wait_for(lambda _: len(scene.requests) > 2)
+    scene.bedrock.pace = 0
     await scene.slack.wait_for(lambda: shown(scene.answers(thread)[1]).strip() == LONG.strip())
     await scene.heard()
-    assert scene.outcome() == "answered"
+    assert await scene.end() == "answered"
     assert len(scene.requests) == 1 + 3
 
 
@@ -122,8 +123,7 @@ async def test_silent_twice_is_an_error_and_the_words_are_not_lost(
     count = 1 + (how == "only person")
     await scene.answered(thread, count)
     assert "Try again" in str(scene.answers(thread)[-1]["blocks"])
-    await scene.heard()
-    assert scene.outcome() == "failed"
+    assert await scene.end() == "failed"
     monkeypatch.undo()
     await scene.mention("say exactly: back again", thread=thread)
     assert (await scene.answered(thread, count + 1))[-1] == "back again"
@@ -195,8 +195,9 @@ async def test_a_muted_thread_is_answered_only_by_mention_until_it_is_woken(scen
     await scene.say("say exactly: listening", thread=thread)
     assert (await scene.answered(thread, 3))[2] == "listening"
     assert not {"mute", "Wake!", "wake"} & set(words(scene.requests[-1]))
-    told = [note["text"] for note in scene.slack.ephemerals(scene.ben)]
-    assert [text.split()[0] for text in told] == ([] if mute is _muted_by_reaction else ["Muted:", "I"])
+    notes = [] if mute is _muted_by_reaction else ["Muted:", "I"]
+    await scene.slack.wait_for(lambda: len(scene.slack.ephemerals(scene.ben)) >= len(notes))
+    assert [note["text"].split()[0] for note in scene.slack.ephemerals(scene.ben)] == notes
 
 
 async def test_a_muted_dm_thread_is_left_alone_and_a_new_one_is_not(scene: Scene) -> None:
@@ -235,7 +236,7 @@ async def test_a_word_is_a_command_only_as_the_whole_message(scene: Scene) -> No
 
 async def test_anyone_in_the_thread_stops_an_answer_by_the_word(scene: Scene) -> None:
     thread = await scene.mention("wait 60")
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
+    await scene.asked()
     await scene.say("stop", by=scene.ben, thread=thread)
     await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
     await scene.say("say exactly: going on", thread=thread)

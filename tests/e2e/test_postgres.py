@@ -35,13 +35,13 @@ def database(request: Any, emptied: Callable[[], str], postgres: Server) -> Iter
 async def test_a_dialogue_goes_on_after_a_kill_in_the_middle_of_an_answer(
     make: Callable[..., Bobbin], database: str, slack: Slack, bedrock: Bedrock
 ) -> None:
-    bobbin = await make(DATABASE_URL=database, LEASE_SECONDS="1.5").start()
+    bobbin = await make(DATABASE_URL=database, LEASE_SECONDS="6").start()
     slack.deliver_twice()
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
     thread = await slack.say(ann, channel, f"{bobbin.me} What's 1+1?")
     assert (await bobbin.answered(channel, thread))[0].startswith("2")
-    bedrock.pace = 0.1
+    bedrock.pace = 0.5
     before = len(slack.calls("chat.appendStream"))
     await slack.say(ann, channel, f"{bobbin.me} say exactly: {LONG}", thread=thread)
     await slack.wait_for(lambda: len(slack.calls("chat.appendStream")) > before)
@@ -50,7 +50,7 @@ async def test_a_dialogue_goes_on_after_a_kill_in_the_middle_of_an_answer(
     bedrock.pace = 0
     await bobbin.start()
     await slack.wait_for(
-        lambda: [shown(each).strip() for each in bobbin.finished(channel, thread)][1:] == [LONG.strip()], 30
+        lambda: [shown(each).strip() for each in bobbin.finished(channel, thread)][1:] == [LONG.strip()]
     )
     assert bobbin.answers(channel, thread)[-1]["ts"] == half["ts"]
     slack.deliver_twice(on=False)
@@ -76,7 +76,7 @@ async def test_two_workers_share_the_threads_and_a_stop_reaches_the_one_that_ans
     await slack.wait_for(lambda: slack.connected == 2)
     people = [slack.add_person(f"Person {number}") for number in range(10)]
     channel = slack.add_channel("general", members=people)
-    bedrock.pace = 0.3
+    bedrock.pace = 10
     threads = [await slack.say(person, channel, f"{workers[0].me} say exactly: {LONG}") for person in people]
     await slack.wait_for(lambda: all(workers[0].answers(channel, thread) for thread in threads))
     for person, thread in zip(people, threads, strict=True):
@@ -112,7 +112,7 @@ async def test_a_reply_that_another_worker_had_before_the_mention_is_answered_wi
     bobbin = await make(DATABASE_URL=url).start()
     await asyncio.sleep(max(0.0, float(thread) + 1 - time.time()))  # what is so fresh has no reply
     slack.release()
-    await bedrock.wait_for(lambda it: bool(it.requests) and "3 more" in words(it.requests[-1].body), 10)
+    await bedrock.wait_for(lambda it: bool(it.requests) and "3 more" in words(it.requests[-1].body))
     await bobbin.answered(channel, thread, len(bedrock.requests))
 
 

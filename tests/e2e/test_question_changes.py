@@ -56,7 +56,7 @@ def offers(scene: Scene, user: str) -> list[dict[str, Any]]:
 
 async def test_a_question_changed_before_the_first_word_is_answered_as_it_is_now(scene: Scene) -> None:
     thread = await scene.mention("wait 60")
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
+    await scene.asked()
     await scene.slack.edit(scene.ann, scene.channel, thread, f"{scene.me} say exactly: the new question")
     assert await scene.answered(thread) == ["the new question"]
     assert len(scene.requests) == 2
@@ -71,9 +71,8 @@ async def test_a_question_changed_while_its_answer_grows_is_answered_in_the_same
     (half,) = scene.answers(thread)
     await change(scene, thread, "say exactly: something else")
     await scene.shows(thread, ["something else"])
-    await scene.heard()
+    assert await scene.end() == "answered"
     assert [message["ts"] for message in scene.answers(thread)] == [half["ts"]]
-    assert scene.outcome() == "answered"
     rows = "SELECT text FROM message WHERE role = 'assistant' AND channel_id = '{}'"
     assert await scene.bobbin.rows(rows.format(scene.channel)) == [("something else",)]
 
@@ -86,7 +85,7 @@ async def test_a_new_answer_that_is_longer_grows_into_the_same_message(scene: Sc
 
 async def test_a_question_may_be_changed_again_and_again(scene: Scene) -> None:
     thread = await scene.mention("wait 60")
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
+    await scene.asked()
     for number in range(5):
         await scene.slack.edit(scene.ann, scene.channel, thread, f"{scene.me} wait 6{number} please")
     await scene.slack.edit(scene.ann, scene.channel, thread, f"{scene.me} say exactly: at last")
@@ -96,9 +95,9 @@ async def test_a_question_may_be_changed_again_and_again(scene: Scene) -> None:
 
 
 async def test_typing_that_is_put_right_does_not_disturb_the_answer(scene: Scene) -> None:
-    thread = await scene.mention("wait 1 and tell me abuot tea")
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
-    await scene.slack.edit(scene.ann, scene.channel, thread, f"{scene.me} Wait 1, and tell me about tea!")
+    thread = await scene.mention("wait 2 and tell me abuot tea")
+    await scene.asked()
+    await scene.slack.edit(scene.ann, scene.channel, thread, f"{scene.me} Wait 2, and tell me about tea!")
     await scene.answered(thread)
     await scene.heard()
     assert len(scene.requests) == 1
@@ -109,8 +108,7 @@ async def test_stop_right_after_a_change_stops(scene: Scene) -> None:
     await change(scene, thread, "wait 60 now")
     await scene.say("stop", thread=thread)
     await scene.slack.wait_for(lambda: "Stopped." in str(scene.answers(thread)))
-    await scene.heard()
-    assert (len(scene.answers(thread)), scene.outcome()) == (1, "answered")
+    assert (await scene.end(), len(scene.answers(thread))) == ("answered", 1)
 
 
 async def test_a_change_just_before_a_kill_is_what_is_answered(tmp_path: Path) -> None:
@@ -180,9 +178,8 @@ async def test_a_change_after_ten_minutes_offers_nothing(tmp_path: Path) -> None
 async def test_deleting_a_question_that_is_being_answered_ends_its_turn(scene: Scene) -> None:
     thread = await scene.joined()
     question = await scene.mention("wait 60", thread=thread)
-    await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
+    await scene.asked(2)
     await scene.slack.delete(scene.ann, scene.channel, question)
     await scene.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
-    await scene.heard()
-    assert scene.outcome() == "cancelled"
+    assert await scene.end() == "cancelled"
     assert len(scene.answers(thread)) == 1

@@ -14,6 +14,13 @@ from tests.e2e.scene import Scene, read
 Make = Callable[..., Bobbin]
 
 
+@pytest.fixture
+async def slack(slack: Slack) -> Slack:
+    """How soon an ack comes is not what is tested."""
+    slack._sockets._ack_seconds = 60
+    return slack
+
+
 def notes(scene: Scene, user: str) -> list[str]:
     """What this person was told privately."""
     return [note["text"] for note in scene.slack.ephemerals(user)]

@@ -11,18 +11,22 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.sandbox.slack import Slack
+from bot.sandbox.slack import Slack, socket_mode
 from bot.slack.socket import PING_SECONDS, PINGS_UNANSWERED
 from tests.e2e.conftest import Bobbin
 from tests.e2e.scene import Scene
 
-QUICK = """
+PINGS = 1.0
+SILENCE = PINGS * (PINGS_UNANSWERED + 1)
+"""Seconds: for nearly so long a busy machine may stand still."""
+
+QUICK = f"""
 import sys
 import bot.slack.socket
 import bot.slack.socket_mode
 from bot.__main__ import main
 
-bot.slack.socket.PING_SECONDS = 0.5  # silence is two seconds: for so long a busy machine may stand still
+bot.slack.socket.PING_SECONDS = {PINGS}
 bot.slack.socket_mode._STAYS_SECONDS = 0.5
 sys.exit(main())
 """
@@ -113,7 +117,7 @@ async def test_a_socket_that_is_closed_without_a_word_is_replaced_at_once(
     await scene.joined()
     await asyncio.sleep(1)  # a socket that lasted is replaced at once
     await slack.disconnect(None)
-    await slack.wait_for(lambda: connected(slack) == [1, 0, 1], 30)
+    await slack.wait_for(lambda: connected(slack) == [1, 0, 1])
     assert await scene.joined()
 
 
@@ -130,9 +134,9 @@ async def test_a_silent_socket_is_noticed_and_replaced(quick: Bobbin, slack: Sla
 async def test_a_healthy_socket_is_never_replaced(quick: Bobbin, slack: Slack) -> None:
     """Though nothing comes but answers to pings, and the process is frozen for longer than a silence."""
     assert quick.process is not None
-    await asyncio.sleep(2.5)  # longer than a silence: nothing may happen
+    await asyncio.sleep(SILENCE + 0.5)  # nothing may happen
     quick.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(SILENCE + 0.5)
     quick.process.send_signal(signal.SIGCONT)
     await asyncio.sleep(0.5)
     assert await Scene(quick).joined()
@@ -174,7 +178,7 @@ async def test_an_event_larger_than_any_of_slacks_costs_a_socket_a_try_and_keeps
     threads = [await scene.mention(f"say exactly: {number}") for number in range(3)]
     for number, thread in enumerate(threads):
         assert await scene.answered(thread) == [str(number)]
-    given_up = await slack.wait_for(lambda: [entry for entry in slack.log if entry.kind == "undelivered"], 60)
+    given_up = await slack.wait_for(lambda: [entry for entry in slack.log if entry.kind == "undelivered"])
     assert [entry.data["event_id"] for entry in given_up] == [large]
     tries = [e for e in slack.log if e.kind == "delivery" and e.data["event_id"] == large]
     assert len(slack.calls("apps.connections.open")) <= 1 + len(tries)
@@ -184,19 +188,18 @@ async def test_an_event_larger_than_any_of_slacks_costs_a_socket_a_try_and_keeps
 
 
 async def test_where_too_many_sockets_are_open_the_remedy_is_said_and_tries_become_rare(
-    quick: Bobbin, slack: Slack
+    quick: Bobbin, slack: Slack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await Scene(quick).joined()
     async with crowd(slack, 9):
+        monkeypatch.setattr(socket_mode, "MAX_SOCKETS", 9)  # nobody else need be quicker than Bobbin
+        opened = len(slack.calls("apps.connections.open"))
         await slack._sockets.open[0].close()
-        await slack.wait_for(lambda: slack.connected == 9)
-        async with crowd(slack, 1):
-            opened = len(slack.calls("apps.connections.open"))
-            await slack.wait_for(lambda: len(slack.calls("apps.connections.open")) - opened >= 3, 30)
+        await slack.wait_for(lambda: len(slack.calls("apps.connections.open")) - opened >= 3)
     times = [entry.at for entry in slack.calls("apps.connections.open")[-3:]]
     assert all(later - earlier >= 0.9 for earlier, later in itertools.pairwise(times))
     assert said(quick, "Slack refuses a socket") >= 2
-    await slack.wait_for(lambda: slack.connected == 1, 30)
+    await slack.wait_for(lambda: slack.connected == 1)
     assert await Scene(quick).joined()
 
 

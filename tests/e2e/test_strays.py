@@ -12,7 +12,7 @@ from tests.e2e.conftest import Bobbin, shown
 from tests.e2e.test_crashes import LONG, at_rest, nothing_is_left, whole
 from tests.e2e.test_policy_silence import Wavering
 
-SETTLE = "0.3"
+SETTLE = "2"
 
 
 @pytest.fixture
@@ -33,18 +33,28 @@ async def comes_late(slack: Slack, channel: str, thread: str, person: str, text:
     )
 
 
-async def killed_as_it_began(bobbin: Bobbin, channel: str, person: str, words: str) -> str:
-    """Ask; kill the process in its call that begins the answer, which does not reach Slack; the thread.
+async def killed_as_it_began(
+    bobbin: Bobbin,
+    channel: str,
+    person: str,
+    words: str,
+    *,
+    thread: str | None = None,
+    fault: str = "reset_before",
+) -> str:
+    """Ask; kill the process in its call that begins the answer; the thread.
 
-    The model is in the middle of the answer then.
+    The model is in the middle of the answer then. The call does not reach Slack, unless `fault` lets it.
     """
     slack, before = bobbin.slack, len(bobbin.slack.calls("chat.startStream"))
-    slack.faults.add("chat.startStream", "reset_before")
-    bobbin.bedrock.pace = 0.2
-    thread = await slack.say(person, channel, words)
+    slack.faults.add("chat.startStream", fault)
+    bobbin.bedrock.pace = 1
+    said = await slack.say(person, channel, words, thread=thread)
     await slack.wait_for(lambda: len(slack.calls("chat.startStream")) > before)
     await bobbin.kill()
-    return thread
+    await bobbin.bedrock.wait_for(lambda it: it.open == 0)
+    bobbin.bedrock.pace = 0
+    return thread or said
 
 
 @pytest.mark.parametrize("killed", [True, False], ids=["of a killed process", "of this one"])
@@ -53,19 +63,21 @@ async def test_what_comes_after_the_settle_time_is_deleted_once_the_answer_stand
 ) -> None:
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
-    bedrock.pace = 0.2
     words = f"{bobbin.me} say exactly: {LONG}"
     if killed:
         thread = await killed_as_it_began(bobbin, channel, ann, words)
+        bedrock.pace = 1
         await bobbin.start()
     else:
         slack.faults.add("chat.startStream", "reset_before")
+        bedrock.pace = 1
         thread = await slack.say(ann, channel, words)
-    await slack.wait_for(lambda: bobbin.answers(channel, thread), 30)  # what was lost was made anew
+    await slack.wait_for(lambda: bobbin.answers(channel, thread))  # what was lost was made anew
     await comes_late(slack, channel, thread, ann)
     bedrock.pace = 0
-    await slack.wait_for(lambda: len(bobbin.answers(channel, thread)) == 1, 30)
+    await slack.wait_for(lambda: len(bobbin.answers(channel, thread)) == 1)
     await whole(bobbin, channel, thread)
+    await at_rest(bobbin)
     assert "came after all" in (await bobbin.run("why", f"{channel}/{thread}"))[1]
     await nothing_is_left(bobbin, slack)
 
@@ -78,12 +90,7 @@ async def test_what_comes_late_is_deleted_too_where_the_model_then_keeps_silent(
     thread = await slack.say(ann, channel, f"{bobbin.me} hello")
     await bobbin.answered(channel, thread)
     bedrock.model = Wavering()
-    bedrock.pace = 0.2  # it is killed before all is said
-    slack.faults.add("chat.startStream", "reset_before")
-    await slack.say(ben, channel, f"say exactly: {LONG}", thread=thread)
-    await slack.wait_for(lambda: len(slack.calls("chat.startStream")) == 2)
-    await bobbin.kill()
-    bedrock.pace = 0
+    await killed_as_it_began(bobbin, channel, ben, f"say exactly: {LONG}", thread=thread)
     bedrock.hold()
     await bobbin.start()
     await bedrock.wait_for(lambda it: it.open == 1)  # the thread was searched
@@ -117,10 +124,8 @@ async def test_a_question_that_is_changed_while_the_thread_is_searched_leaves_no
 ) -> None:
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
-    slack.faults.add("chat.startStream", "reset_after")
-    thread = await slack.say(ann, channel, f"{bobbin.me} say exactly: never mind")
-    await slack.wait_for(lambda: slack.calls("chat.startStream"))
-    await bobbin.kill()
+    words = f"{bobbin.me} say exactly: never mind. {'And so on. ' * 20}"
+    thread = await killed_as_it_began(bobbin, channel, ann, words, fault="reset_after")
     read = len(slack.calls("conversations.replies"))
     slack.faults.add("conversations.replies", "hang", seconds=1)
     await bobbin.start()
@@ -134,12 +139,12 @@ async def test_a_question_that_is_changed_while_the_thread_is_searched_leaves_no
 async def test_a_question_whose_words_are_gone_before_they_are_read_fails_nothing(
     make: Callable[..., Bobbin], slack: Slack, bedrock: Bedrock
 ) -> None:
-    bobbin = await make(RECOVERY_SETTLE_SECONDS=SETTLE, LEASE_SECONDS="60").start()
+    bobbin = await make(RECOVERY_SETTLE_SECONDS="6", LEASE_SECONDS="60").start()
     ann = slack.add_person("Ann Lee")
     channel = slack.add_channel("general", members=(ann,))
-    thread = await killed_as_it_began(bobbin, channel, ann, f"{bobbin.me} say exactly: never mind")
+    thread = await killed_as_it_began(bobbin, channel, ann, f"{bobbin.me} say exactly: {LONG}")
     read, asked = len(slack.calls("conversations.replies")), len(bedrock.requests)
-    slack.faults.add("conversations.replies", "hang", seconds=1)
+    slack.faults.add("conversations.replies", "hang", seconds=5)
     await bobbin.start()
     await slack.wait_for(lambda: len(slack.calls("conversations.replies")) > read)
     # Another worker takes the deletion in: this one learns of it by its next heartbeat.
@@ -160,7 +165,8 @@ async def test_the_end_stands_below_a_message_that_is_full_where_no_further_one_
     slack.faults.add("chat.startStream", "ratelimited", after=1, times=None, retry_after=1)
     bedrock.pace = 0.002
     thread = await slack.say(ann, channel, f"{bobbin.me} say exactly: {LONG * 200}")
-    await slack.wait_for(lambda: len(slack.calls("chat.startStream")) == 2, 60)
+    await slack.wait_for(lambda: len(slack.calls("chat.startStream")) == 2)
+    bedrock.pace = 1  # it has more to say
     await slack.say(ann, channel, "stop", thread=thread)
     await slack.wait_for(lambda: "Stopped." in str(bobbin.answers(channel, thread)))
     first, second = bobbin.answers(channel, thread)

@@ -22,7 +22,7 @@ def footers(scene: Scene, thread: str) -> str:
 
 async def turn(scene: Scene, thread: str, text: str, count: int) -> str:
     await scene.say(text, thread=thread)
-    return (await scene.bobbin.answered(scene.channel, thread, count, 30))[-1]
+    return (await scene.bobbin.answered(scene.channel, thread, count))[-1]
 
 
 async def thread_of(scene: Scene, turns: int, size: int = 1000) -> str:
@@ -101,10 +101,11 @@ async def test_a_crash_while_a_thread_is_condensed_loses_nothing(make):
         await bobbin.bedrock.wait_for(lambda bedrock: bedrock.open == 1)
         if summaries(scene.requests):
             await bobbin.kill()
+            await bobbin.bedrock.wait_for(lambda bedrock: bedrock.open == 0)
         bobbin.bedrock.release()
         if summaries(scene.requests):
             await bobbin.start()
-        await bobbin.answered(scene.channel, thread, count, 30)
+        await bobbin.answered(scene.channel, thread, count)
     cut_off, again = summaries(scene.requests)[:2]
     assert (cut_off.ended, again.ended) == ("client_disconnected", "completed")
     assert cut_off.body == again.body
@@ -119,7 +120,7 @@ async def test_who_spoke_in_the_condensed_part_is_still_told_apart_and_still_cou
     while not summaries(scene.requests):
         count += 1
         await scene.say(f"Turn {count}: {'so it goes on ' * 70}", by=other, thread=thread)
-        await scene.bobbin.answered(scene.channel, thread, count, 30)
+        await scene.bobbin.answered(scene.channel, thread, count)
     await scene.say("one more", by=other, thread=thread)
     await scene.answered(thread, count + 1)
     # Only her namesake is left of those who spoke: nothing of what was sent before may read another way.
@@ -128,8 +129,7 @@ async def test_who_spoke_in_the_condensed_part_is_still_told_apart_and_still_cou
     assert {who for who, _ in after} == {"Ann Lee (2)"}
     # And it is still a thread of two, in which not all is for Bobbin.
     await scene.say("Ann, say exactly: [[silent]]", by=other, thread=thread)
-    await scene.heard()
-    assert scene.outcome() == "silent"
+    assert await scene.end() == "silent"
     assert len(scene.answers(thread)) == count + 1
 
 

@@ -62,7 +62,12 @@ async def test_behind_a_load_balancer_a_restart_of_each_worker_in_turn_refuses_n
     make: Make, emptied: Callable[[], str], slack: Slack
 ) -> None:
     url = emptied()
-    workers = [make(**by_requests(slack), DATABASE_URL=url, SLACK_PACING="off") for _ in range(2)]
+    workers = [
+        make(
+            **by_requests(slack), DATABASE_URL=url, LEASE_SECONDS="60", DRAIN_SECONDS="30", SLACK_PACING="off"
+        )
+        for _ in range(2)
+    ]
     ports = [int(worker.settings["PORT"]) for worker in workers]
     people = [slack.add_person(f"Person {number}") for number in range(3)]
     channel = slack.add_channel("general", members=people)

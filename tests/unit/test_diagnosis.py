@@ -266,7 +266,7 @@ async def test_a_turn_that_was_put_off_says_why_and_until_when(desk: Desk, error
     turn = await desk.claim()
     trail.begin(turn.id)
     trail.note("put off", error)
-    await desk.store.release(turn, 15)
+    await desk.store.release(turn, 1000)
     report = await desk.why("T1")
     assert told in parts(report)[0]
     assert "it goes on in 1" in parts(report)[0]
@@ -279,7 +279,7 @@ async def test_a_turn_whose_process_died_is_told_so_and_that_it_settles_first(de
     turn = await desk.claim()
     await desk.lapse(turn)
     assert "(worker) gives no sign of life" in await desk.why("T1")
-    await desk.store.recover(15)
+    await desk.store.recover(1000)
     await desk.sql("UPDATE conversation SET lease_owner = NULL")
     assert "Its process ended while it worked on it: it goes on in 1" in await desk.why("T1")
     await desk.sql("UPDATE conversation SET lease_owner = 'worker', not_before = 0")

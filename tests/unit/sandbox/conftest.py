@@ -15,8 +15,8 @@ from bot.sandbox.slack import Slack
 
 @pytest.fixture
 async def slack():
-    slack = Slack()
-    slack.workspace.stream_seconds = slack.workspace.trigger_seconds = 0.3
+    slack = Slack(ack_seconds=60)
+    slack.workspace.trigger_seconds = 60
     await slack.start()
     yield slack
     await slack.close()

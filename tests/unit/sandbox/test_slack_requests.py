@@ -36,7 +36,7 @@ class App:
 
 @pytest.fixture
 async def slack() -> AsyncIterator[Slack]:
-    slack = Slack(ack_seconds=2, redelivery=(0, 0.05, 0.1))
+    slack = Slack(ack_seconds=60, redelivery=(0, 0.05, 0.1))
     await slack.start()
     yield slack
     await slack.close()
@@ -56,7 +56,7 @@ async def app(slack: Slack) -> AsyncIterator[App]:
 
 
 async def ended(slack: Slack, kind: str) -> None:
-    await slack.wait_for(lambda: any(entry.kind == kind for entry in slack.log), 5)
+    await slack.wait_for(lambda: any(entry.kind == kind for entry in slack.log))
 
 
 async def test_an_event_that_fails_comes_again_and_says_why(slack: Slack, app: App, ann: str):
@@ -82,7 +82,7 @@ async def test_what_is_never_taken_is_given_up_and_at_once_where_the_app_says_so
     app.answers = [(500, {"X-Slack-No-Retry": "1"})]
     before = len(slack.log)
     await slack.say(ann, slack.dm(ann), "hi")
-    await slack.wait_for(lambda: any(e.kind == "undelivered" for e in slack.log[before:]), 5)
+    await slack.wait_for(lambda: any(e.kind == "undelivered" for e in slack.log[before:]))
     assert len(app.came) == 5
 
 

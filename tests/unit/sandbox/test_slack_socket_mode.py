@@ -13,10 +13,16 @@ from bot.sandbox.slack import Slack
 
 @pytest.fixture
 async def slack():
-    slack = Slack(ack_seconds=0.15, redelivery=(0, 0.05, 0.1))
+    slack = Slack(ack_seconds=60, redelivery=(0, 0.05, 0.1))
     await slack.start()
     yield slack
     await slack.close()
+
+
+@pytest.fixture
+def impatient(slack: Slack) -> None:
+    """Where no ack is to come, none is waited for long."""
+    slack._sockets._ack_seconds = 0.15
 
 
 class App:
@@ -77,7 +83,7 @@ async def app(slack: Slack):
 
 async def settled(slack: Slack, count: int) -> None:
     """Wait until so many events were acknowledged."""
-    await slack.wait_for(lambda: sum(e.kind == "ack" for e in slack.log) >= count, 5)
+    await slack.wait_for(lambda: sum(e.kind == "ack" for e in slack.log) >= count)
 
 
 async def test_a_ticket_opens_one_socket_which_says_hello(slack, app):
@@ -131,10 +137,11 @@ async def test_a_dm_is_one_event(slack, app, ann):
     assert [(e["type"], e["channel_type"]) for e in app.events] == [("message", "im")]
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_what_is_not_acknowledged_comes_again_as_the_same_event(slack, app, ann, general):
     app.acks = False
     await slack.say(ann, general, "hi")
-    await slack.wait_for(lambda: any(e.kind == "undelivered" for e in slack.log), 5)
+    await slack.wait_for(lambda: any(e.kind == "undelivered" for e in slack.log))
     assert [(e["retry_attempt"], e["retry_reason"]) for e in app.envelopes] == [
         (0, ""),
         (1, "timeout"),
@@ -188,6 +195,7 @@ async def test_shuffled_events_overtake_each_other(slack, app, ann, general):
     assert seen != said
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_half_open_socket_gets_nothing_and_a_new_one_the_retry(slack, app, ann, general):
     slack.half_open()
     await slack.say(ann, general, "hi")

@@ -1,6 +1,7 @@
 """The sandbox's Web API keeps Slack's rules, as slack_sdk and a plain HTTP client meet them."""
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -8,7 +9,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack import Slack
+from bot.sandbox.slack import Slack, faults
 
 FEEDBACK = {
     "type": "context_actions",
@@ -265,11 +266,12 @@ async def test_in_a_dm_a_stream_needs_no_recipient(slack, client, ann):
 
 
 async def test_appends_do_not_extend_a_streams_life(slack, client, ann, refused):
+    slack.workspace.stream_seconds = 3
     dm = slack.dm(ann)
     root = await slack.say(ann, dm, "hi")
     ts = (await client.chat_startStream(channel=dm, thread_ts=root, markdown_text="a"))["ts"]
     await client.chat_appendStream(channel=dm, ts=ts, markdown_text="b")
-    await slack.wait_for(lambda: slack.message(dm, ts)["streaming_state"] == "errored", 2)
+    await slack.wait_for(lambda: slack.message(dm, ts)["streaming_state"] == "errored")
     assert slack.status(dm, root).status == "active"
     late = client.chat_appendStream(channel=dm, ts=ts, markdown_text="c")
     assert await refused(late) == "message_not_in_streaming_state"
@@ -354,7 +356,8 @@ async def test_slack_can_break_in_other_ways(slack, client, general):
     assert (await client.chat_postMessage(channel=general, text="a"))["ok"]
 
 
-async def test_with_tiers_on_too_many_calls_are_limited(ann):
+async def test_with_tiers_on_too_many_calls_are_limited(ann, monkeypatch):
+    monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: 0.0))  # all at the same moment
     slack = Slack(tiers=True)
     await slack.start()
     dm = slack.dm(slack.add_person("ann"))

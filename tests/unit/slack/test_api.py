@@ -217,7 +217,7 @@ async def test_without_a_readable_answer_it_is_not_known_whether_the_call_was_ca
 async def test_a_call_that_hangs_is_given_up(server):
     server.script = [answers(ok=True, team_id="T1", user_id="UBOT")] * 2 + [server.hangs]
     at = {"bot_token": "xoxb-1", "app_token": "xapp-1", "api_url": server.url}
-    async with connect(**at, timeout=0.2, paced=True) as slack:
+    async with connect(**at, timeout=2, paced=True) as slack:
         assert type(await refusal(slack.api)) is SlackUnreachable
     assert server.calls == 3
 

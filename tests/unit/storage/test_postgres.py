@@ -360,7 +360,7 @@ async def test_a_migration_that_waits_lets_others_through_and_ends_well(
     monkeypatch.setattr("storage.postgres._MIGRATE_PAUSE", 0.3)
 
     async def until_it_waits() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (await database.write(ask, "waiting"))[0]["count"]:  # noqa: ASYNC110  a table
                 await asyncio.sleep(0.01)
 
@@ -387,7 +387,7 @@ async def test_what_another_worker_tells_is_heard_also_after_a_break(
     database: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.postgres._LISTEN_AGAIN_SECONDS", 0.05)
-    async with opened(_url(database)) as other, asyncio.timeout(10):
+    async with opened(_url(database)) as other, asyncio.timeout(60):
         await database.news()  # it listens now
         for _ in range(2):
             heard = asyncio.ensure_future(database.news())
@@ -423,7 +423,7 @@ async def test_nothing_is_prepared_where_transactions_share_connections(url: str
 async def test_news_is_not_heard_there_and_is_no_error(url: str, postgres: Any) -> None:
     with pooled(postgres, url.rpartition("/")[2]) as by_way:
         async with opened(by_way) as listening, opened(url) as telling:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await listening.news()  # it has begun to listen
             hearing = asyncio.ensure_future(listening.news())
             for _ in range(10):

@@ -80,12 +80,12 @@ async def supervised(folder: Path, server: Server | None) -> AsyncIterator[tuple
                 return
             deaths.append(bobbin.process.pid)
 
-    # On a server who died is known by a lease that ran out, which a slow moment of the machine must not do.
-    lease = {} if server is None else {"LEASE_SECONDS": "6"}
-    async with deadly(folder, server, **lease) as bobbin:
+    # A lease that runs out in a slow moment of the machine counts as a death as well. On a server the dead
+    # are known by that alone, and waited for.
+    async with deadly(folder, server, LEASE_SECONDS="60" if server is None else "6") as bobbin:
         supervisor = asyncio.create_task(supervise(bobbin))
         try:
-            await bobbin.slack.wait_for(lambda: bobbin.slack.connected)
+            await bobbin.slack.wait_for(lambda: bobbin.slack.connected, 60)
             yield bobbin, deaths
         except BaseException:
             supervisor.cancel()
@@ -128,7 +128,6 @@ async def given_up(folder: Path, server: Server | None, kind: str) -> None:
         for other in threads:
             await others.shows(other, ["all is well"])
         await at_rest(bobbin)
-        # On a server a lease that runs out in a slow moment of the machine counts as a death as well.
         seldom = 1 if server else DEATHS_AT_MOST
         assert seldom <= len(deaths) <= DEATHS_AT_MOST
         asked = len(asked_of(bedrock, kind))

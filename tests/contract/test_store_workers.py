@@ -64,7 +64,7 @@ async def waiting(talk: Talk) -> int:
 
 async def wait(talk: Talk, count: int, unless: "asyncio.Future[Any] | None" = None) -> None:
     """Until so many wait, or this is done."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await waiting(talk) < count and not (unless and unless.done()):  # noqa: ASYNC110  a table
             await asyncio.sleep(0.01)
 
@@ -372,7 +372,7 @@ async def test_who_works_on_a_turn_learns_from_another_worker_that_it_must_end(
     here, there = two
     await here.say(0, "@bobbin count")
     turn = await here.claim()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await here.store.news()  # it listens
         heard = asyncio.ensure_future(here.store.news())
         await there.stop()
@@ -419,7 +419,7 @@ async def test_workers_with_everything_at_once_agree_in_the_end(two: tuple[Talk,
     done = asyncio.Event()
     workers = [asyncio.ensure_future(work(talk, done, chance)) for talk in two * 2]
     await asyncio.gather(*(speak(talk, 10 + number, chance) for number, talk in enumerate(two)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await here.sql("SELECT id FROM conversation WHERE pending_at IS NOT NULL"):  # noqa: ASYNC110  a table
             await asyncio.sleep(0.02)
     done.set()

@@ -259,6 +259,7 @@ async def played(bobbins: Sequence[Bobbin], rows: Mapping[str, Play], pace: floa
             ends[name] = error
         finally:
             bobbin.slack.faults.clear()
+            bobbin.bedrock.release()  # where the row failed before
             await asyncio.sleep(1.1 if "429" in name else 0)  # until then Bobbin keeps off what was limited
             free.put_nowait(bobbin)
 

@@ -58,11 +58,14 @@ LONG = f"{WORDS} and it takes the whole morning. " * 8
 
 @asynccontextmanager
 async def impatient(folder: Path, **settings: str) -> AsyncIterator[Bobbin]:
-    """A Bobbin that hardly waits between its tries, between servers of its own."""
+    """A Bobbin that hardly waits between its tries, between servers of its own.
+
+    With the lease as in earnest: a machine that stands still must not cost a call more.
+    """
     slack = Slack(redelivery=(0, 0.3, 0.6))
     await slack.start()
     async with Bedrock() as bedrock:
-        bobbin = Bobbin(slack, bedrock, folder, SLACK_PACING="off", **settings)
+        bobbin = Bobbin(slack, bedrock, folder, SLACK_PACING="off", LEASE_SECONDS="60", **settings)
         bobbin.command = [sys.executable, "-c", START]
         try:
             yield await bobbin.start()
@@ -332,8 +335,7 @@ async def test_the_longest_answer_that_a_model_can_give_goes_on_in_further_messa
     """Some 100,000 tokens: nothing of it is lost, doubled or out of order."""
     marks = [f"w{number:06}" for number in range(50_000)]
     text = "\n\n".join(" ".join(marks[start : start + 50]) for start in range(0, len(marks), 50))
-    # With the lease as in earnest: it all comes within seconds, in which nothing else gets much of a turn.
-    async with impatient(tmp_path, LEASE_SECONDS="60") as bobbin:
+    async with impatient(tmp_path) as bobbin:
         scene = Scene(bobbin)
         scene.bedrock.model = Says(text)
         thread = await scene.mention("Tell me everything.")

@@ -167,7 +167,7 @@ async def test_of_two_that_kill_the_process_each_is_given_up_for_its_own_deaths(
 async def test_a_process_that_is_told_to_stop_again_and_again_gives_nothing_up(
     tmp_path: Path, server: Server | None
 ) -> None:
-    async with deadly(tmp_path, server, DRAIN_SECONDS="0.2") as bobbin:
+    async with deadly(tmp_path, server, DRAIN_SECONDS="0.2", LEASE_SECONDS="60") as bobbin:
         scene = Scene(await bobbin.start())
         scene.bedrock.hold()
         thread = await scene.mention("say exactly: at last")

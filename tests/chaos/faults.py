@@ -27,7 +27,7 @@ Play = Callable[[Bobbin], Awaitable[None]]
 Ends = dict[str, Exception | None]
 """What each row has raised."""
 
-LEASE, SETTLE, CALL = 6.0, 3.0, 2.0
+LEASE, SETTLE, CALL = 9.0, 3.0, 3.0
 """Seconds of the lease, of the settle time, and of a Slack call, which is a third of the lease.
 
 What a call does comes at most 0.3 s after Bobbin has given it up. The rest of the settle time is for a

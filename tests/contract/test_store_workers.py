@@ -19,7 +19,7 @@ from bot.errors import StoreInUse
 from bot.events import File
 from bot.ports import Call, Caps, Finish, Line, Part, Read, Share, Usage
 from bot.progress import progress
-from storage import copied, open_store, quiet
+from storage import copied, open_store, postgres, quiet
 from storage.queries import load
 from tests.contract.conftest import LEASE, Talk
 from tests.pgbouncer import pooled
@@ -32,6 +32,14 @@ ROUNDS = 12
 def url(emptied: Callable[[], str]) -> str:
     """SQLite's file has one process."""
     return emptied()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine a lock is held for longer than Bobbin waits for it, whose event then comes again."""
+    begin = postgres._BEGIN.replace("lock_timeout = '3s'", "lock_timeout = '60s'")
+    assert begin != postgres._BEGIN
+    monkeypatch.setattr(postgres, "_BEGIN", begin)
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ Play = Callable[[Bobbin], Awaitable[None]]
 Ends = dict[str, Exception | None]
 """What each row has raised."""
 
-LEASE, SETTLE, CALL = 9.0, 3.0, 3.0
-"""Seconds of the lease, of the settle time, and of a Slack call, which is a third of the lease.
+LEASE, SETTLE, CALL = 30.0, 3.0, 3.0
+"""Seconds of the lease, of the settle time, and of a Slack call, which takes no longer than that.
 
 What a call does comes at most 0.3 s after Bobbin has given it up. The rest of the settle time is for a
 machine that stands still: where it does so for longer, a row fails for no fault of Bobbin's.

@@ -93,7 +93,7 @@ class Bobbin:
         if self.request_url:
             opened = asyncio.ensure_future(self.slack.requests.verify(self.request_url))
         else:
-            opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before, 30))
+            opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before))
         await asyncio.wait([ended, opened], return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             opened.cancel()

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ Play = Callable[[Bobbin], Awaitable[None]]
 Ends = dict[str, Exception | None]
 """What each row has raised."""
 
-LEASE, SETTLE, CALL = 6.0, 3.0, 2.0
-"""Seconds of the lease, of the settle time, and of a Slack call, which is a third of the lease.
+LEASE, SETTLE, CALL = 30.0, 3.0, 3.0
+"""Seconds of the lease, of the settle time, and of a Slack call, which takes no longer than that.
 
 What a call does comes at most 0.3 s after Bobbin has given it up. The rest of the settle time is for a
 machine that stands still: where it does so for longer, a row fails for no fault of Bobbin's.
@@ -35,6 +36,8 @@ machine that stands still: where it does so for longer, a row fails for no fault
 CALLS_A_SECOND = 5
 """What a turn that is stuck may call at most."""
 STUCK_SECONDS = 2.5
+SLOWLY = 0.5
+"""Seconds from word to word of a model that must not have said everything before something happens."""
 UNDISTURBED = {
     "RECOVERY_SETTLE_SECONDS": str(SETTLE),
     "LEASE_SECONDS": str(LEASE),
@@ -90,21 +93,39 @@ class Ground(Scene):
         """Wait until every event was taken in, nothing is open, and every call has had its effect."""
         await self.acked()
         async with asyncio.timeout(seconds):
-            while await self.bobbin.rows(  # noqa: ASYNC110  a file
-                "SELECT 1 FROM conversation WHERE pending_at IS NOT NULL OR lease_owner IS NOT NULL"
-            ):
+            while await self._works():  # noqa: ASYNC110  a file
                 await asyncio.sleep(0.2)
         await self.slack.wait_for(lambda: all(each.result is not None for each in self.slack.calls()))
+
+    async def _works(self) -> bool:
+        """Whether anything is open, or stands here that is deleted once its turn is closed."""
+        left = await self.bobbin.rows(f"""
+            SELECT '' FROM conversation WHERE pending_at IS NOT NULL OR lease_owner IS NOT NULL
+            UNION ALL SELECT ts FROM orphan WHERE channel_id = '{self.channel}'""")
+        messages = self.slack.workspace.channels[self.channel].messages
+        return any(not ts or ts in messages for (ts,) in left)
+
+    async def end(self) -> str:
+        """How the newest turn of this channel ended. The log tells that a moment later."""
+        ((state,),) = await self.bobbin.rows(f"""SELECT state FROM turn WHERE seq > 0 AND conversation_id IN
+            (SELECT id FROM conversation WHERE channel_id = '{self.channel}') ORDER BY id DESC LIMIT 1""")
+        return str(state)
 
     async def half_shown(self, thread: str) -> None:
         """Wait until some of an answer is seen."""
         await self.slack.wait_for(lambda: any(len(shown(answer)) > 20 for answer in self.answers(thread)))
 
     async def met(self, fault: Fault) -> float:
-        """Wait until a fault that was put in for good meets its first call; when that was."""
-        before = len(self.slack.calls(fault.method))
-        calls = await self.slack.wait_for(lambda: self.slack.calls(fault.method)[before:], 30)
-        return float(calls[0].at)
+        """Wait until a fault meets its first call; when that was. Appends come only as long as words do."""
+        met = partial(self.slack.wait_for, lambda: fault.after < 0, 60)
+        await (self.meanwhile(met()) if fault.method == "chat.appendStream" else met())
+        return self.slack.calls(fault.method)[-1].at
+
+    async def meanwhile(self, event: Awaitable[Any]) -> None:
+        """Let the model speak so slowly that it has not said everything before this happens."""
+        pace, self.bedrock.pace = self.bedrock.pace, SLOWLY
+        await event
+        self.bedrock.pace = pace
 
     async def stuck(self, *faults: Fault) -> None:
         """Let faults last for some seconds, count the calls meanwhile, and lift them."""
@@ -118,9 +139,21 @@ class Ground(Scene):
     # ------------------------------------------------------------ the right ends
 
     async def answered_once(
-        self, thread: str, text: str, *, parts: int = 1, calls: int = 1, eyes: bool = False
+        self,
+        thread: str,
+        text: str,
+        *,
+        parts: int = 1,
+        calls: int = 1,
+        eyes: bool = False,
+        meets: Fault | None = None,
     ) -> None:
-        """One whole answer, nothing that still works on it, and no more model calls than these."""
+        """One whole answer, nothing that still works on it, and no more model calls than these.
+
+        `meets`: a fault that befalls it for certain.
+        """
+        if meets is not None:
+            await self.met(meets)
         await self.rest()
         answers = self.answers(thread)
         assert bare("".join(map(shown, answers))) == bare(text), [shown(answer)[:99] for answer in answers]
@@ -132,7 +165,8 @@ class Ground(Scene):
     async def ended(self, thread: str, states: str, *, calls: int = 1) -> None:
         """The turn ended in one of these states; what people see of it is checked by the row."""
         await self.rest()
-        assert self.outcome() in states.split(), self.outcome()
+        end = await self.end()
+        assert end in states.split(), end
         assert len(self.requests) == calls, f"{len(self.requests)} model calls"
         if thread in self.slack.workspace.channels[self.channel].messages:
             self.nothing_works(thread)
@@ -225,6 +259,7 @@ async def played(bobbins: Sequence[Bobbin], rows: Mapping[str, Play], pace: floa
             ends[name] = error
         finally:
             bobbin.slack.faults.clear()
+            bobbin.bedrock.release()  # where the row failed before
             await asyncio.sleep(1.1 if "429" in name else 0)  # until then Bobbin keeps off what was limited
             free.put_nowait(bobbin)
 

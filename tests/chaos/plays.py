@@ -12,6 +12,8 @@ from tests.chaos.stage import over
 from tests.e2e.conftest import shown
 
 _NEW = "What is it now?"
+_SOON = 90
+"""Seconds within which a process that dies and is started again gets so far."""
 _FIRST = len("Call 1")
 """So many letters tell one answer of this model from another."""
 _TWO_STREAMS, _TWO_POSTS, _LONG = 750, 300, 100
@@ -32,7 +34,7 @@ async def two_people(bobbin: ForkedBobbin) -> int:
     channel = bobbin.slack.add_channel("general", members=(ann, ben))
     thread = await bobbin.slack.say(ann, channel, "The plan has three parts.")
     await bobbin.slack.say(ben, channel, f"{bobbin.me} Which is the first?", thread=thread)
-    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), 30)
+    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), _SOON)
     await bobbin.slack.say(ann, channel, f"{bobbin.me} And the second?", thread=thread)
     return 2
 
@@ -40,7 +42,7 @@ async def two_people(bobbin: ForkedBobbin) -> int:
 async def changed_meanwhile(bobbin: ForkedBobbin) -> int:
     """Ann asks, and changes her question once the model was asked; one turn."""
     ann, channel, thread = await _asked(bobbin)
-    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), 30)
+    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), _SOON)
     await bobbin.slack.edit(ann, channel, thread, f"{bobbin.me} {_NEW}")
     return 1
 
@@ -72,7 +74,7 @@ async def fails_first(bobbin: ForkedBobbin) -> int:
     """The model refuses; Ann presses Try again when it does not any more; one turn."""
     bobbin.bedrock.faults.add("no_access", times=None)
     ann, channel, thread = await _asked(bobbin)
-    await bobbin.slack.wait_for(lambda: _failed(bobbin, channel, thread), 30)
+    await bobbin.slack.wait_for(lambda: _failed(bobbin, channel, thread), _SOON)
     bobbin.bedrock.faults.clear()
     while ts := _failed(bobbin, channel, thread):
         if bobbin.slack.connected:
@@ -99,7 +101,7 @@ async def stopped(bobbin: ForkedBobbin) -> int:
 async def taken_back(bobbin: ForkedBobbin) -> int:
     """Ann deletes her question once the model was asked; one turn."""
     ann, channel, thread = await _asked(bobbin)
-    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), 30)
+    await bobbin.bedrock.wait_for(lambda bedrock: bool(bedrock.requests), _SOON)
     await bobbin.slack.delete(ann, channel, thread)
     return 1
 
@@ -181,7 +183,7 @@ async def _answered_again(bobbin: ForkedBobbin, *, sentences: int) -> int:
 
 async def _half_shown(bobbin: ForkedBobbin, channel: str, thread: str) -> None:
     await bobbin.slack.wait_for(
-        lambda: any(len(shown(message)) > 2 * _FIRST for message in bobbin.answers(channel, thread)), 30
+        lambda: any(len(shown(message)) > 2 * _FIRST for message in bobbin.answers(channel, thread)), _SOON
     )
 
 

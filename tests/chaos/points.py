@@ -40,7 +40,7 @@ async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Ser
     """Play, dying at these points, one in each process; then let it come to rest, and check."""
     result = Run(tuple(kills))
     async with stage(folder, server, SLACK_PACING="off") as bobbin:
-        bobbin.bedrock.pace = 0.05
+        bobbin.bedrock.pace = 0.2  # longer than from append to append: the points hang on no machine's speed
         if play.by_requests:
             bobbin.settings |= by_requests(bobbin.slack)
         played: asyncio.Task[int] | None = None
@@ -53,7 +53,7 @@ async def run(folder: Path, play: Play, kills: Iterable[Point] = (), server: Ser
             ends: list[asyncio.Future[Any]] = [quiet, end]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if kill is not None and not end.done():  # the last point comes after all is quiet
-                await asyncio.wait([end], timeout=0.5)
+                await asyncio.wait([end], timeout=2)
             if not end.done():
                 await quiet
                 break

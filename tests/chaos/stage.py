@@ -15,7 +15,7 @@ from tests.chaos.forked import Counted, ForkedBobbin
 from tests.postgres import Server
 
 SETTLE = 0.5
-_QUIET_SECONDS = 60
+_QUIET_SECONDS = 120
 _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq > 0),
     EXISTS (SELECT 1 FROM conversation WHERE pending_at IS NOT NULL)
         OR EXISTS (SELECT 1 FROM orphan)"""
@@ -26,7 +26,7 @@ _STANDING = """SELECT (SELECT count(*) FROM turn WHERE state != 'open' AND seq >
 async def stage(folder: Path, server: Server | None = None, **settings: str) -> AsyncIterator[ForkedBobbin]:
     """Yield a Bobbin that is not started. Its database is a file, or a new one on the server."""
     await asyncio.to_thread(folder.mkdir, parents=True)
-    slack = Slack(redelivery=(0, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6))
+    slack = Slack(redelivery=(0, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6, 9.6, 9.6, 9.6))  # until it is up again
     await slack.start()
     try:
         async with Bedrock(model=Counted()) as bedrock, database(server) as where:

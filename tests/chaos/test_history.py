@@ -27,7 +27,8 @@ was deleted meanwhile, and one whose question was changed meanwhile."""
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ran(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ForkedBobbin]:
     """Three questions in a thread that began without Bobbin, four of their own; the process has ended."""
-    async with stage(tmp_path_factory.mktemp("run") / "stage", SLACK_PACING="off") as bobbin:
+    place = tmp_path_factory.mktemp("run") / "stage"
+    async with stage(place, SLACK_PACING="off", LEASE_SECONDS="60") as bobbin:
         slack = bobbin.slack
         ann, ben = slack.add_person("Ann Lee"), slack.add_person("Ben Ode")
         channel = slack.add_channel("general", members=(ann, ben))
@@ -60,7 +61,7 @@ async def ran(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ForkedB
 async def stop_half_way(bobbin: ForkedBobbin, who: str, channel: str, thread: str) -> None:
     """Press Stop when some of an answer is seen."""
     usual, pace = bobbin.model.sentences, bobbin.bedrock.pace
-    bobbin.model.sentences, bobbin.bedrock.pace = 100, 0.05
+    bobbin.model.sentences, bobbin.bedrock.pace = 100, 0.5
     await bobbin.slack.wait_for(lambda: bobbin.answers(channel, thread), 20)
     await bobbin.slack.stop(who, channel, thread)
     await over(bobbin, STOPPED)

@@ -121,7 +121,7 @@ async def test_what_is_asked_before_and_during_a_fault_has_one_answer_after_it(
 ) -> None:
     (bobbin, health), (put_in, seconds, said) = shared, FAULTS[fault]
     hindrance: PutIn = partial(put_in, own)
-    log = await suffers(bobbin, health, hindrance, seconds, tries=TRIES_A_SECOND)
+    log = await suffers(bobbin, health, hindrance, seconds, said, tries=TRIES_A_SECOND)
     assert any(said in f"{line['event']} {line.get('error')}" for line in log)
 
 
@@ -131,14 +131,14 @@ async def test_connections_that_are_ended_again_and_again_in_mid_answer_leave_on
     bobbin, health = shared
     await becomes(health, "/readyz", 200)
     scene, text = Scene(bobbin), "Four score and seven years ago. " * 50
-    bobbin.bedrock.pace = 0.1
+    bobbin.bedrock.pace = 0.3  # slower than appends are, so that each piece is one
     thread = await scene.mention(f"say exactly: {text}")
     for _ in range(3):  # each time as many are gone as the pool has: it takes a moment to find them all
         before = len(bobbin.slack.calls("chat.appendStream"))
         await bobbin.slack.wait_for(lambda: len(bobbin.slack.calls("chat.appendStream")) > before + 6)  # noqa: B023
         as_admin(own, TERMINATE)
-    await scene.shows(thread, [text.strip()])
     bobbin.bedrock.pace = 0
+    await scene.shows(thread, [text.strip()])
     await at_rest(bobbin)
     await scene.shows(thread, [text.strip()])
     assert await scene.answered(await scene.mention("say exactly: and on")) == ["and on"]

@@ -52,8 +52,9 @@ async def once(method: str, fault: str, bobbin: Bobbin) -> None:
     """The fault befalls one call."""
     kind, text = SHOWING[method], long_text(f"{fault} of {method}")
     ground = Ground(bobbin, direct=kind == "direct")
-    ground.befall(method, fault)
+    befalls = ground.befall(method, fault)
     thread = await asked(ground, kind, text)
+    await ground.met(befalls)
     if (method, fault) == ("conversations.replies", "unknown error"):
         await ground.failed_once(thread, "Slack did not let me", calls=0)
     else:

@@ -160,13 +160,13 @@ async def test_a_request_that_is_cancelled_before_its_answer_begins_closes_its_c
     await world.bedrock.wait_for(lambda it: len(it.requests) == 1)
     asking_now.cancel()
     await asyncio.wait([asking_now])
-    await world.bedrock.wait_for(lambda it: bool(it.requests[0].finished_at), 1)
+    await world.bedrock.wait_for(lambda it: bool(it.requests[0].finished_at))
 
 
 async def test_two_hundred_streams_run_together(world: World):
     world.bedrock.hold()
     answers = [asyncio.create_task(world.model.chat(asking(f"What's {n}+1?"))) for n in range(200)]
-    await world.bedrock.wait_for(lambda it: it.open == 200, 10)
+    await world.bedrock.wait_for(lambda it: it.open == 200, 30)
     world.bedrock.release()
     texts = [answer.text.split("\n")[0] for answer in await asyncio.gather(*answers)]
     assert texts == [str(n + 1) for n in range(200)]
@@ -267,7 +267,7 @@ async def test_a_silent_model_is_unavailable(monkeypatch: pytest.MonkeyPatch, af
         async with open_model(MODEL_ID, region="us-east-1", idle_seconds=0.2) as model:
             with pytest.raises(ModelUnavailable):
                 await model.chat(asking("write 300 words"))
-            await bedrock.wait_for(lambda it: bool(it.requests[0].finished_at), 1)
+            await bedrock.wait_for(lambda it: bool(it.requests[0].finished_at))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from bot.errors import StoreInUse
 from bot.events import File
 from bot.ports import Call, Caps, Finish, Line, Part, Read, Share, Usage
 from bot.progress import progress
-from storage import copied, open_store, quiet
+from storage import copied, open_store, postgres, quiet
 from storage.queries import load
 from tests.contract.conftest import LEASE, Talk
 from tests.pgbouncer import pooled
@@ -32,6 +32,14 @@ ROUNDS = 12
 def url(emptied: Callable[[], str]) -> str:
     """SQLite's file has one process."""
     return emptied()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine a lock is held for longer than Bobbin waits for it, whose event then comes again."""
+    begin = postgres._BEGIN.replace("lock_timeout = '3s'", "lock_timeout = '60s'")
+    assert begin != postgres._BEGIN
+    monkeypatch.setattr(postgres, "_BEGIN", begin)
 
 
 @pytest.fixture
@@ -64,7 +72,7 @@ async def waiting(talk: Talk) -> int:
 
 async def wait(talk: Talk, count: int, unless: "asyncio.Future[Any] | None" = None) -> None:
     """Until so many wait, or this is done."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await waiting(talk) < count and not (unless and unless.done()):  # noqa: ASYNC110  a table
             await asyncio.sleep(0.01)
 
@@ -372,7 +380,7 @@ async def test_who_works_on_a_turn_learns_from_another_worker_that_it_must_end(
     here, there = two
     await here.say(0, "@bobbin count")
     turn = await here.claim()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await here.store.news()  # it listens
         heard = asyncio.ensure_future(here.store.news())
         await there.stop()
@@ -419,7 +427,7 @@ async def test_workers_with_everything_at_once_agree_in_the_end(two: tuple[Talk,
     done = asyncio.Event()
     workers = [asyncio.ensure_future(work(talk, done, chance)) for talk in two * 2]
     await asyncio.gather(*(speak(talk, 10 + number, chance) for number, talk in enumerate(two)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await here.sql("SELECT id FROM conversation WHERE pending_at IS NOT NULL"):  # noqa: ASYNC110  a table
             await asyncio.sleep(0.02)
     done.set()

@@ -95,7 +95,7 @@ class Bobbin:
         if self.request_url:
             opened = asyncio.ensure_future(self.slack.requests.verify(self.request_url, 60))
         else:
-            opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before, 60))
+            opened = asyncio.ensure_future(self.slack.wait_for(lambda: self._opened() > before))
         await asyncio.wait([ended, opened], return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             opened.cancel()

@@ -105,12 +105,6 @@ class Ground(Scene):
         messages = self.slack.workspace.channels[self.channel].messages
         return any(not ts or ts in messages for (ts,) in left)
 
-    async def end(self) -> str:
-        """How the newest turn of this channel ended. The log tells that a moment later."""
-        ((state,),) = await self.bobbin.rows(f"""SELECT state FROM turn WHERE seq > 0 AND conversation_id IN
-            (SELECT id FROM conversation WHERE channel_id = '{self.channel}') ORDER BY id DESC LIMIT 1""")
-        return str(state)
-
     async def half_shown(self, thread: str) -> None:
         """Wait until some of an answer is seen."""
         await self.slack.wait_for(lambda: any(len(shown(answer)) > 20 for answer in self.answers(thread)))

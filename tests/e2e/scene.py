@@ -124,11 +124,6 @@ class Scene:
         )
         return str(state)
 
-    def outcome(self) -> str:
-        """How the newest turn of this channel ended, as Bobbin's log tells."""
-        ended = [line for line in self.bobbin.log if line["event"] == "turn ended"]
-        return str([line for line in ended if line["channel"] == self.channel][-1]["state"])
-
 
 def read(asked: Asked) -> list[tuple[str, str]]:
     """What the model was sent, message by message: who, and their words; an own answer is by ''."""

@@ -28,8 +28,7 @@ async def told(scene: Scene, user: str, count: int) -> str:
 async def ended(scene: Scene, state: str) -> None:
     """Wait until the newest turn of this channel has ended so, and nothing of it shows."""
     await at_rest(scene.bobbin)
-    await scene.heard()  # by then it is in the log
-    assert scene.outcome() == state
+    assert await scene.end() == state
 
 
 async def test_a_person_is_warned_at_four_fifths_and_refused_at_the_end_until_tomorrow(

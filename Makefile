@@ -12,9 +12,9 @@ run: .venv/.installed
 	@if [ -n "$$SLACK_BOT_TOKEN" ] || grep -Eqs "^(export )?SLACK_BOT_TOKEN *= *[\"']?[^\"' ]" .env; \
 	then exec .venv/bin/python -m bot; else exec .venv/bin/python -m bot sandbox; fi
 
-# Most tests wait for processes: four at a time keep two cores busy. tests/conftest.py deals them out.
+# Most tests wait for processes: six at a time keep two cores busy. tests/conftest.py deals them out.
 test: .venv/.installed-dev chromium postgresql
-	@.venv/bin/python -m pytest -n 4 $(ARGS)
+	@.venv/bin/python -m pytest -n 6 $(ARGS)
 
 # Kills, crash points and faults: WHAT=kills (ROUNDS of them), points, pairs, soak (ROUNDS turns), ledger (ROUNDS kills)
 # or restarts (ROUNDS, of PostgreSQL); SEED plays it again. DATABASE=postgres: there (not the ledger), kills of 3 WORKERS.

@@ -26,7 +26,7 @@ from bot.__main__ import main
 
 aws._OPEN_SECONDS = aws._CALL_SECONDS = aws._ANSWER_SECONDS = 60
 bot.slack.probe.SECONDS = bot.slack.doctor.SECONDS = 60
-bot.slack.http_doctor.told.__defaults__ = (60,)
+bot.slack.http_doctor.told.__defaults__ = (15,)  # a port of nobody who answers is waited for in vain
 bot.running._READY_SECONDS = 60
 bot.doctor._SECONDS = 80
 sys.exit(main())

@@ -56,7 +56,7 @@ def set_aws(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     async with Bedrock() as bedrock:
         set_aws(monkeypatch, bedrock.url)
-        async with open_model(MODEL_ID, region="us-east-1", idle_seconds=30) as model:
+        async with open_model(MODEL_ID, region="us-east-1", idle_seconds=120) as model:
             yield World(model, bedrock)
 
 
@@ -166,7 +166,7 @@ async def test_a_request_that_is_cancelled_before_its_answer_begins_closes_its_c
 async def test_two_hundred_streams_run_together(world: World):
     world.bedrock.hold()
     answers = [asyncio.create_task(world.model.chat(asking(f"What's {n}+1?"))) for n in range(200)]
-    await world.bedrock.wait_for(lambda it: it.open == 200, 30)
+    await world.bedrock.wait_for(lambda it: it.open == 200, 100)
     world.bedrock.release()
     texts = [answer.text.split("\n")[0] for answer in await asyncio.gather(*answers)]
     assert texts == [str(n + 1) for n in range(200)]

@@ -60,7 +60,7 @@ class Slack(Acts):
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve on loopback, on a free port unless one is given."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        await web.TCPSite(self._runner, host, port, backlog=1024).start()
         address = f"{host}:{self._runner.addresses[0][1]}"
         self.workspace.url, self._sockets.url = f"http://{address}", f"ws://{address}"
 

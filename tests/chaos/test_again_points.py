@@ -13,6 +13,6 @@ from tests.postgres import Server
 async def test_a_kill_at_any_point_leaves_one_whole_answer_to_the_question_as_it_is(
     tmp_path: Path, server: Server | None, play: Play
 ) -> None:
-    _, *killed = runs = await singles(tmp_path, play, server, every=12)
+    _, *killed = runs = await singles(tmp_path, play, server, every=18)
     assert {run.kills: run.wrong for run in runs if run.wrong} == {}
     assert reached(killed) >= 0.9

@@ -59,7 +59,7 @@ async def test_a_release_worker_by_worker_with_a_migration_and_back_loses_nothin
 
 
 async def test_a_kill_at_any_point_leaves_one_whole_answer(tmp_path: Path, postgres: Server) -> None:
-    whole, *killed = await singles(tmp_path, QUESTION, postgres, every=6)
+    whole, *killed = await singles(tmp_path, QUESTION, postgres, every=8)
     assert whole.wrong == []
     assert {name for name, _ in whole.passed} >= needed(postgres)
     assert {run.kills: run.wrong for run in killed if run.wrong} == {}

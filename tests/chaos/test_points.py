@@ -9,7 +9,7 @@ from tests.chaos.plays import PEOPLE, QUESTION, Play
 from tests.chaos.points import pairs, reached, singles
 from tests.postgres import Server
 
-_SAMPLED = 24
+_SAMPLED = 32
 """Of the pairs, every so many-th first and second point."""
 NEEDED = {
     "before post", "after post", "before ack", "after ack", "after claim", "before the model", "model Stop",
@@ -25,7 +25,7 @@ def needed(server: Server | None) -> set[str]:
     return NEEDED if server is None else NEEDED - {"before recover"}
 
 
-@pytest.mark.parametrize(("play", "every"), [(QUESTION, 4), (PEOPLE, 12)], ids=["question", "people"])
+@pytest.mark.parametrize(("play", "every"), [(QUESTION, 6), (PEOPLE, 18)], ids=["question", "people"])
 async def test_a_kill_at_any_point_leaves_each_question_with_one_whole_answer(
     tmp_path: Path, server: Server | None, play: Play, every: int
 ) -> None:

@@ -27,25 +27,37 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))  # noqa:
 
 
 LONGEST = (
-    "tests/contract/test_store_machine.py",
-    "tests/chaos/test_again_points.py",
-    "tests/chaos/test_points.py",
-    "tests/chaos/test_play_points.py",
     "tests/chaos/test_on_postgres.py",
-    "tests/chaos/test_slack_faults.py",
-    "tests/contract/test_store_order.py",
+    "tests/chaos/test_play_points.py",
     "tests/e2e/test_process.py",
-    "tests/chaos/test_kills.py",
     "tests/chaos/test_database_faults.py",
-    "tests/chaos/test_postgres_faults.py",
-    "tests/browser/test_page.py",
-    "tests/chaos/test_slack_acts.py",
-    "tests/chaos/test_mutants.py",
-    "tests/chaos/test_bedrock_faults.py",
-    "tests/contract/test_model.py",
-    "tests/e2e/test_twelve.py",
+    "tests/chaos/test_slack_faults.py",
+    "tests/chaos/test_points.py",
+    "tests/contract/test_store_machine.py",
     "tests/e2e/test_reply_faults.py",
+    "tests/e2e/test_twelve.py",
+    "tests/chaos/test_mutants.py",
+    "tests/e2e/test_crashes.py",
+    "tests/e2e/test_doctor.py",
+    "tests/e2e/test_socket.py",
+    "tests/contract/test_model.py",
+    "tests/integration/test_sandbox_page.py",
+    "tests/browser/test_page.py",
+    "tests/chaos/test_bedrock_faults.py",
+    "tests/unit/storage/test_copying.py",
+    "tests/chaos/test_postgres_faults.py",
+    "tests/chaos/test_slack_acts.py",
+    "tests/e2e/test_backup.py",
+    "tests/e2e/test_forgetting.py",
+    "tests/chaos/test_again_points.py",
+    "tests/e2e/test_attachments.py",
+    "tests/browser/test_answers.py",
+    "tests/chaos/test_kills.py",
+    "tests/e2e/test_window.py",
+    "tests/e2e/test_bad_input.py",
+    "tests/chaos/test_slack_faults_at_once.py",
     "tests/chaos/test_poison.py",
+    "tests/contract/test_store_order.py",
 )
 """Modules that take long, the longest first: begun last, one of them would keep the whole run waiting."""
 APART = (
@@ -53,9 +65,17 @@ APART = (
     "tests/chaos/test_play_points.py",
     "tests/chaos/test_points.py",
     "tests/chaos/test_on_postgres.py",
+    "tests/chaos/test_mutants.py",
+    "tests/contract/test_store_machine.py",
     "tests/contract/test_store_order.py",
+    "tests/e2e/test_process.py",
+    "tests/e2e/test_reply_faults.py",
+    "tests/e2e/test_twelve.py",
+    "tests/e2e/test_crashes.py",
+    "tests/e2e/test_socket.py",
+    "tests/integration/test_sandbox_page.py",
 )
-"""Modules whose few tests each take long and share nothing: they need not be in one process."""
+"""Modules whose tests take long and share nothing: they need not be in one process."""
 
 
 AGAIN = (

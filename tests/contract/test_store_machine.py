@@ -439,6 +439,6 @@ def test_the_store_keeps_what_a_model_without_a_database_keeps(
 ) -> None:
     machine: Any = partial(StoreMachine, url, talk_with)
     nightly = settings.get_current_profile_name() == "nightly"
-    everyday = 30 if url.startswith("sqlite:") else 8  # each query goes to a server and back
+    everyday = 30 if url.startswith("sqlite:") else 5  # each query goes to a server and back
     size = settings(max_examples=500 if nightly else everyday, stateful_step_count=50 if nightly else 40)
     run_state_machine_as_test(machine, settings=size)

@@ -25,9 +25,9 @@ import bot.slack.doctor, bot.slack.http_doctor, bot.slack.probe
 from bot.__main__ import main
 
 aws._OPEN_SECONDS = aws._CALL_SECONDS = aws._ANSWER_SECONDS = 60
-bot.slack.probe.SECONDS = bot.slack.doctor.SECONDS = 60
-bot.slack.http_doctor.told.__defaults__ = (15,)  # a port of nobody who answers is waited for in vain
-bot.running._READY_SECONDS = 60
+bot.slack.probe.SECONDS = bot.slack.doctor.SECONDS = 15  # what is out for good is waited for in vain
+bot.slack.http_doctor.told.__defaults__ = (15,)
+bot.running._READY_SECONDS = 15
 bot.doctor._SECONDS = 80
 sys.exit(main())
 """
